@@ -1,0 +1,60 @@
+"""Packaging of meta_nni."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "meta_nni/__init__.py").read_text())[1]
+
+CORE = [
+    "numpy>=1.26",
+    "scipy>=1.11",
+    "SQLAlchemy>=2.0,<3",
+    "platformdirs>=4",
+]
+NNI = [
+    "nni==3.0",
+    # nnictl imports pkg_resources, which setuptools 81 removed.
+    "setuptools<81",
+    # Newer releases hang nnictl and nni.nas.
+    "filelock<3.12",
+]
+AUTOKERAS = [
+    "autokeras==3.0.0",
+    # keras 3.13 breaks AutoKeras 3.0.0: Dense(units=np.int64) raises.
+    "keras>=3.8,<3.13",
+    # AutoKeras imports both without declaring them for keras 3.12.
+    "tensorboard",
+    "six",
+    "tensorflow>=2.18,<2.22",
+    "scikit-learn>=1.4",
+]
+TEST = [
+    "pytest>=8",
+    "hypothesis>=6.100",
+    "mypy>=1.11",
+    "ruff>=0.6",
+    "selenium>=4.20",
+]
+
+setup(
+    name="meta-nni",
+    version=VERSION,
+    description="Architecture search that remembers: for NNI and AutoKeras",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11,<3.12",
+    packages=[*find_packages(include=["meta_nni", "meta_nni.*"]), "meta_nni.search_spaces"],
+    # The spaces stand at the top level for readers and ship inside the package.
+    package_dir={"meta_nni.search_spaces": "search_spaces"},
+    package_data={
+        "meta_nni": ["py.typed", "knowledge/*.jsonl.gz", "knowledge/*.md"],
+        "meta_nni.search_spaces": ["*.json", "*.md"],
+    },
+    install_requires=[*CORE, *NNI, *AUTOKERAS],
+    extras_require={"postgresql": ["psycopg[binary]>=3.1"], "test": TEST},
+    entry_points={"console_scripts": ["meta-nni=meta_nni.cli:main"]},
+)
