@@ -1,0 +1,1 @@
+"""Hosts: the only folder that imports nni, keras_tuner and autokeras."""

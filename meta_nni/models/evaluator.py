@@ -1,0 +1,204 @@
+"""The evaluator of Keras models: what a trial script hands to `run_trial`."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from meta_nni.models.problem import Problem, load_problem
+from meta_nni.trial import Config, Result
+
+if TYPE_CHECKING:
+    from meta_nni.models.training import Candidate, Fitted
+
+__all__ = ["KerasEvaluator"]
+
+
+class _Space(NamedTuple):
+    """Which module's `build` makes a space's configs into models, and of what data."""
+
+    module: str
+    kind: str
+    targets: tuple[str, ...]
+
+
+_SPACES: dict[str, _Space] = {"cnn_small": _Space("cnn", "image", ("classification", "regression"))}
+for _kind in ("image", "text", "tabular"):
+    _SPACES[f"autokeras_{_kind}"] = _Space("autokeras", _kind, ("classification",))
+    _SPACES[f"autokeras_{_kind}_regression"] = _Space("autokeras", _kind, ("regression",))
+
+
+@dataclass
+class KerasEvaluator:
+    """Trains the Keras model of a config and measures it on held-out training rows.
+
+    The value is the validation metric of the best epoch: accuracy, or R2 for regression;
+    both are to be maximised. The test split is never read, except by `test`.
+
+    Attributes:
+        space: Name of the search space: the file's name in `search_spaces/`, without .json.
+        data: Where the data is, such as `{"npz": file}`.
+        epochs: Most epochs.
+        samples: Most training rows to take, validation rows included; None takes all.
+        validation_fraction: Share of the taken rows to validate on.
+        patience: Epochs without a better value after which training stops.
+        batch_size: Rows per step, unless the config has a `batch_size` of its own.
+        balanced: Whether classes weigh alike in the loss however many rows they have.
+            AutoKeras weighs rows alike, and so does the default.
+        max_parameters: Larger models fail before training; None is no limit.
+        max_seconds: When time is up the best epoch so far counts, and a trial without one
+            fails; None is no limit. Counted from the start of the build.
+        clock: Measures seconds. `time.process_time` counts those of the processor, which
+            do not depend on what else the machine does.
+        seed: Seed of weights and order of rows; the choice of validation rows does not
+            depend on it.
+    """
+
+    space: str
+    data: Mapping[str, Any]
+    epochs: int = 10
+    samples: int | None = None
+    validation_fraction: float = 0.2
+    patience: int = 3
+    batch_size: int = 32
+    balanced: bool = False
+    max_parameters: int | None = None
+    max_seconds: float | None = None
+    clock: Callable[[], float] = time.monotonic
+    seed: int = 0
+    _problem: Problem | None = field(default=None, init=False, repr=False)
+
+    @property
+    def problem(self) -> Problem:
+        """The rows to fit and to validate on; read on first use."""
+        if self._problem is None:
+            self._problem = load_problem(self.data, self.samples, self.validation_fraction)
+        return self._problem
+
+    def __call__(
+        self, config: Config, report: Callable[[int, float], None] = lambda epoch, value: None
+    ) -> Result:
+        """Trains and measures one config.
+
+        Args:
+            config: A config of the space.
+            report: Called after each epoch with its number, from 0, and its value.
+
+        Returns:
+            The value with its curve, seconds, metrics (accuracy, precision, recall, f1 and
+            log_loss, or r2 and mean_squared_error; parameters, best_epoch) and budget. A
+            candidate that is too large, too slow, diverges or needs too much memory is a
+            failure with that reason.
+
+        Raises:
+            ValueError: Space, data and config do not fit together.
+        """
+        return self._evaluate(config, report)[0]
+
+    def test(self, config: Config) -> dict[str, float]:
+        """Trains one config and measures it on the test split, the only use of that split.
+
+        Returns:
+            The metrics of `__call__`, for the test rows.
+
+        Raises:
+            ValueError: The config fails, or space, data and config do not fit together.
+        """
+        from meta_nni.data import load_data
+        from meta_nni.models.metrics import score_all
+
+        result, candidate = self._evaluate(config, lambda epoch, value: None)
+        if candidate is None or result.value is None:
+            raise ValueError(f"the config has no model to test: {result.reason}")
+        dataset = load_data(self.data, "test")
+        y = self.problem.encode(dataset.y, dataset.classes)
+        predicted = candidate.model.predict(candidate.transform(dataset.x), verbose=0)
+        return score_all(y, predicted, self.problem.target)
+
+    def _evaluate(
+        self, config: Config, report: Callable[[int, float], None]
+    ) -> tuple[Result, Candidate | None]:
+        self._check_settings()
+        build, problem = self._builder(), self.problem
+        import keras
+        import tensorflow as tf
+
+        from meta_nni.models.training import Budget, Failure, fit
+
+        budget = Budget(self.epochs, self.patience, self.max_parameters, self.max_seconds)
+        keras.backend.clear_session()
+        keras.utils.set_random_seed(self.seed)
+        started = self.clock()
+        try:
+            candidate = build(config, problem, self.epochs, self.batch_size)
+            weights = _balance(problem) if self.balanced else None
+            fitted = fit(
+                candidate, problem.target, budget, report, lambda: self.clock() - started, weights
+            )
+        except Failure as failure:
+            return self._failed(str(failure), started), None
+        except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+            reason = f"out of memory: {str(error).splitlines()[0] if str(error) else 'no details'}"
+            return self._failed(reason, started), None
+        return self._result(fitted, candidate, started), candidate
+
+    def _check_settings(self) -> None:
+        for name in ("epochs", "patience", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected 1 or more")
+
+    def _builder(self) -> Callable[[Config, Problem, int, int], Candidate]:
+        """Checks that space and data fit together, and loads the space's module."""
+        if self.space not in _SPACES:
+            raise ValueError(f"space is {self.space!r}, expected one of {sorted(_SPACES)}")
+        known, problem = _SPACES[self.space], self.problem
+        if known.kind != problem.kind or problem.target not in known.targets:
+            fitting = [
+                name
+                for name, space in _SPACES.items()
+                if space.kind == problem.kind and problem.target in space.targets
+            ]
+            raise ValueError(
+                f"space {self.space!r} is for {known.kind} {' and '.join(known.targets)}, the data "
+                f"is {problem.kind} {problem.target}; use one of {fitting}"
+            )
+        module = importlib.import_module(f"meta_nni.models.{known.module}")
+        build: Callable[[Config, Problem, int, int], Candidate] = module.build
+        return build
+
+    def _result(self, fitted: Fitted, candidate: Candidate, started: float) -> Result:
+        from meta_nni.models.metrics import score_all
+
+        best = int(np.argmax(fitted.curve))
+        metrics = score_all(candidate.y_val, fitted.predicted, self.problem.target)
+        metrics |= {"parameters": float(fitted.parameters), "best_epoch": float(best)}
+        return Result(
+            value=fitted.curve[best],
+            seconds=self.clock() - started,
+            curve=fitted.curve,
+            metrics=metrics,
+            budget=self._spent(),
+        )
+
+    def _failed(self, reason: str, started: float) -> Result:
+        return Result(None, reason=reason, seconds=self.clock() - started, budget=self._spent())
+
+    def _spent(self) -> dict[str, float]:
+        problem = self.problem
+        spent = {"epochs": self.epochs, "samples": len(problem.y) + len(problem.y_val)}
+        limits = {"seconds": self.max_seconds, "parameters": self.max_parameters}
+        return {k: float(v) for k, v in (spent | limits).items() if v is not None}
+
+
+def _balance(problem: Problem) -> dict[int, float]:
+    """Weight of each class: rows / (classes x rows of the class), as scikit-learn's."""
+    if problem.target == "regression":
+        raise ValueError("balanced=True weighs classes, and the target is a number; drop it")
+    counts = np.bincount(problem.y, minlength=len(problem.classes))
+    weights = len(problem.y) / (len(counts) * np.maximum(counts, 1))
+    return {code: float(weight) for code, weight in enumerate(weights)}

@@ -1,0 +1,71 @@
+"""One earlier run as a model: what it says about every config of the new space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from meta_nni.policy.kernel import vectors
+from meta_nni.policy.warp import Warp, normal_scores
+from meta_nni.space import SearchSpace
+from meta_nni.trial import History, Trial
+
+__all__ = ["MIN_TRIALS", "Source"]
+
+Floats = npt.NDArray[np.float64]
+
+MIN_TRIALS = 3
+"""An earlier run with fewer ended trials, or without a completed one, says nothing."""
+
+_MAX_TRIALS = 128  # rows of a source that enter its model: bounds the cost of a run
+
+
+@dataclass(frozen=True)
+class Source:
+    """An earlier run, seen from the new run's space.
+
+    Attributes:
+        history: The run.
+        trials: Its T trials that count, best first.
+        x: Their `vectors`, shape (T, P, F).
+        y: Normal scores of their values, higher is better, failures last, shape (T,).
+        mask: Bool (P,): the parameters that both spaces have.
+        warp: Location and scale of its values, turned so that higher is better.
+    """
+
+    history: History
+    trials: tuple[Trial, ...]
+    x: Floats
+    y: Floats
+    mask: npt.NDArray[np.bool_]
+    warp: Warp
+
+    @classmethod
+    def from_history(
+        cls, history: History, space: SearchSpace, rng: np.random.Generator
+    ) -> Source | None:
+        """Returns the source, or None where the run says nothing about `space`."""
+        origin = history.run.space
+        theirs = {(p.path, p.type) for p in origin.parameters}
+        mask = np.array([(p.path, p.type) in theirs for p in space.parameters])
+        ended = [*history.completed, *history.failed]
+        if len(ended) < MIN_TRIALS or not history.completed or not mask.any():
+            return None
+        if len(ended) > _MAX_TRIALS:
+            ended = [ended[i] for i in rng.choice(len(ended), _MAX_TRIALS, replace=False)]
+        sign = history.run.task.sign
+        values = np.array([-np.inf if t.value is None else sign * t.value for t in ended])
+        finite = values[np.isfinite(values)]
+        if len(finite) == 0:
+            return None
+        order = np.argsort(-values, kind="stable")
+        ended, values = [ended[i] for i in order], values[order]
+        x = vectors(space, [trial.config for trial in ended], origin)
+        return cls(history, tuple(ended), x, normal_scores(values), mask, Warp.fit(finite))
+
+    @property
+    def name(self) -> str:
+        """The task's name."""
+        return self.history.run.task.name

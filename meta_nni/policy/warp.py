@@ -1,0 +1,102 @@
+"""Raw values to comparable ones: scores of several tasks never meet unnormalised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtri
+from scipy.stats import rankdata
+
+__all__ = ["Warp", "normal_scores"]
+
+Floats = npt.NDArray[np.float64]
+
+_MARGIN = 0.1  # of the range of values seen: how far beyond it a prediction may lie
+
+
+def normal_scores(values: Floats) -> Floats:
+    """Replaces values by the normal quantiles of their ranks; equal values share one.
+
+    `z_i = ndtri((rank_i - 0.5) / T)`, Blom-type scores as in the Gaussian copula
+    transfer of Salinas et al. 2020.
+
+    Args:
+        values: Shape (T,), higher is better; -inf marks a failure.
+
+    Returns:
+        Float64, shape (T,).
+    """
+    scores: Floats = ndtri((rankdata(values) - 0.5) / len(values))
+    return scores
+
+
+@dataclass(frozen=True, slots=True)
+class Warp:
+    """A monotone map that centres values and compresses the lower tail logarithmically.
+
+    `u = (y - location) / scale`; `z = u` where u >= -1, else `-(1 + log(-u))`. Unlike
+    ranks it keeps distances, which few values already show, and a diverged training
+    cannot dominate the fit.
+
+    Attributes:
+        location: In raw units.
+        scale: In raw units, positive.
+        low: No prediction is below this: the smallest value seen, and a margin.
+        high: No prediction is above this: the largest value seen, and a margin.
+    """
+
+    location: float
+    scale: float
+    low: float = -np.inf
+    high: float = np.inf
+
+    @classmethod
+    def fit(cls, values: Floats, prior: Warp | None = None) -> Warp:
+        """Fits median and median absolute deviation.
+
+        Args:
+            values: Finite raw values, higher is better, shape (T,), T >= 0.
+            prior: What to expect. Its location and scale stay while there are fewer than
+                four values, its range always counts.
+        """
+        if len(values) == 0:
+            return prior or cls(0.0, 1.0)
+        location, scale = float(np.median(values)), _spread(values)
+        if prior is not None and len(values) < 4:
+            location, scale = prior.location, prior.scale
+        smallest, largest = float(values.min()), float(values.max())
+        margin = max(_MARGIN * (largest - smallest), 0.5 * scale)
+        low, high = smallest - margin, largest + margin
+        if prior is not None:
+            low, high = min(low, prior.low), max(high, prior.high)
+        return cls(location, scale, low, high)
+
+    def forward(self, values: Floats) -> Floats:
+        """Warps raw values; any shape, kept."""
+        u = (np.asarray(values, float) - self.location) / self.scale
+        return np.where(u >= -1.0, u, -(1.0 + np.log(np.maximum(-u, 1.0))))
+
+    def inverse(self, warped: Floats) -> Floats:
+        """Returns raw values, within low and high, of warped ones; any shape, kept."""
+        z = np.asarray(warped, float)
+        far = -np.exp(np.clip(-z - 1.0, 0.0, 50.0))
+        raw = self.location + self.scale * np.where(z >= -1.0, z, far)
+        return np.clip(raw, self.low, self.high)
+
+
+def _spread(values: Floats) -> float:
+    """A positive scale that a few far values cannot rule."""
+    location = float(np.median(values))
+    apart = np.abs(values - location)
+    # Half of the values may be (nearly) equal: then the others' deviations have to do,
+    # but never the largest ones, which one diverged training would rule.
+    scale = max(1.4826 * float(np.median(apart)), 0.1 * _quantile(apart, 0.75))
+    if scale == 0.0 and apart.any():
+        scale = _quantile(apart[apart > 0.0], 0.5)
+    return scale or 0.1 * abs(location) or 1.0
+
+
+def _quantile(values: Floats, share: float) -> float:
+    return float(np.quantile(values, share, method="lower"))
