@@ -15,7 +15,7 @@ $(STAMP): setup.py pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed; expected Python 3.11, or make PYTHON=/path/to/it"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing meta_nni and what it needs into $(VENV)/ (some minutes the first time)"
-	@$(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check --editable '.[test]'
+	@$(BIN)/python -m pip install --quiet --quiet --no-input --disable-pip-version-check --editable '.[test]'
 	@touch $@
 
 demo: env

@@ -31,7 +31,9 @@ AUTOKERAS = [
     "tensorflow>=2.18,<2.22",
     "scikit-learn>=1.4",
 ]
+POSTGRESQL = ["psycopg[binary]>=3.1"]
 TEST = [
+    *POSTGRESQL,
     "pytest>=8",
     "hypothesis>=6.100",
     "mypy>=1.11",
@@ -55,6 +57,6 @@ setup(
         "meta_nni.search_spaces": ["*.json", "*.md"],
     },
     install_requires=[*CORE, *NNI, *AUTOKERAS],
-    extras_require={"postgresql": ["psycopg[binary]>=3.1"], "test": TEST},
+    extras_require={"postgresql": POSTGRESQL, "test": TEST},
     entry_points={"console_scripts": ["meta-nni=meta_nni.cli:main"]},
 )

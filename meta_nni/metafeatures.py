@@ -153,7 +153,8 @@ def _standardise(values: NDArray[Any]) -> Floats:
 
 def _skew(values: NDArray[Any]) -> float:
     """Returns the skewness of a vector without missing values; 0 if it does not vary."""
-    return float((_standardise(values) ** 3).mean())
+    score = _standardise(values)
+    return float((score * score * score).mean())
 
 
 def _read_images(dataset: Dataset, sample: NDArray[Any]) -> tuple[Floats, Features]:

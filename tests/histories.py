@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from meta_nni.space import SearchSpace
+from meta_nni.store import ExperienceStore
 from meta_nni.task import Task
 from meta_nni.trial import History, Objective, Result, Run, State, Suggestion, Trial
 
@@ -57,3 +58,10 @@ def make_history(run_id: str = "run", values: tuple[float, ...] = (0.7, 0.9)) ->
         unfinished: State = state  # type: ignore[assignment]
         trials.append(make_trial(len(trials), state=unfinished))
     return History(make_run(run_id), tuple(trials))
+
+
+def fill(store: ExperienceStore, *histories: History) -> None:
+    """Adds runs with all of their trials."""
+    for history in histories:
+        store.add_run(history.run)
+        store.add_trials(history.run.run_id, history.trials)

@@ -50,19 +50,27 @@ def test_each_learner_has_a_task_that_suits_it(rng):
     assert skill(bayes, spread, rings, FOLDS) > 0.7 > 0.3 > skill(linear, spread, rings, FOLDS)
 
 
-def test_ridge_equals_its_textbook_form_in_both_shapes(rng):
-    for features in (3, 60):
-        x, y = rng.standard_normal((20, features)), rng.standard_normal((20, 2))
-        held_out = rng.standard_normal((5, features))
-        centred, shifted = x - x.mean(0), y - y.mean(0)
-        expected = []
-        for share in (0.01, 1.0):
-            penalty = share * (centred**2).sum() / 20
-            inner = centred.T @ centred + penalty * np.eye(features)
-            weights = np.linalg.solve(inner, centred.T @ shifted)
-            expected.append((held_out - x.mean(0)) @ weights + y.mean(0))
-        found = linear(x, y, held_out)
-        assert any(np.allclose(found, form, rtol=1e-5, atol=1e-6) for form in expected)
+@pytest.mark.parametrize(("rows", "features"), [(20, 3), (20, 60), (300, 200), (300, 301)])
+def test_ridge_equals_its_textbook_form(rng, rows, features):
+    x, y = rng.standard_normal((rows, features)), rng.standard_normal((rows, 2))
+    held_out = rng.standard_normal((5, features))
+    centred, shifted = x - x.mean(0), y - y.mean(0)
+    expected = []
+    for share in (0.01, 1.0):
+        penalty = share * (centred**2).sum() / rows
+        inner = centred.T @ centred + penalty * np.eye(features)
+        weights = np.linalg.solve(inner, centred.T @ shifted)
+        expected.append((held_out - x.mean(0)) @ weights + y.mean(0))
+    found = linear(x, y, held_out)
+    assert any(np.allclose(found, form, rtol=1e-6, atol=1e-8) for form in expected)
+
+
+def test_ridge_takes_the_penalty_that_the_data_asks_for(rng):
+    x = rng.standard_normal((100, 60)) * np.logspace(0, -2, 60)
+    exact = x @ rng.standard_normal((60, 1))
+    noisy = rng.standard_normal((100, 1))
+    assert skill(linear, x, exact, np.arange(100) % 4) > 0.9
+    assert skill(linear, x, noisy, np.arange(100) % 4) > -0.5
 
 
 def test_nearest_agrees_with_a_plain_search(rng):

@@ -1,4 +1,4 @@
-"""Where a store is, and what is special about SQLite; see test_store_contract.py for the rest."""
+"""Where a store is, and what is special about SQLite; see the folder store for the rest."""
 
 from __future__ import annotations
 

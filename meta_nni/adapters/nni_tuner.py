@@ -33,6 +33,8 @@ from meta_nni.trial import Config, Run, Suggestion
 
 __all__ = ["MetaTuner"]
 
+_METAFEATURE_SECONDS = 30.0  # generous: a guard that cuts in makes runs differ
+
 _log = logging.getLogger(__name__)
 
 
@@ -135,7 +137,9 @@ class MetaTuner(Tuner):  # type: ignore[misc]
         known = any(run.run_id == self._run_id for run in self._arguments.store.runs())
         if data is None or known:
             return task
-        computed = compute_metafeatures(load_data(data), np.random.default_rng(0))
+        computed = compute_metafeatures(
+            load_data(data), np.random.default_rng(0), seconds=_METAFEATURE_SECONDS
+        )
         return replace(task, metafeatures={**computed, **task.metafeatures})
 
     @property

@@ -45,7 +45,7 @@ class MetaController:
         self._policy = train(run, sources, rng)
         self._candidates = Candidates(run.space, self._policy, rng)
         self._encoded = EncodedTrials(run.space, self._policy)
-        self._cost = CostModel(self._policy.kernel, self._policy.sources, self._policy.weights)
+        self._cost = CostModel(self._policy.sources, self._policy.weights)
 
     def propose(self, history: History, count: int, rng: np.random.Generator) -> list[Suggestion]:
         """See `Controller.propose`."""
@@ -101,9 +101,8 @@ class MetaController:
         mean = std = None
         if state.measurable:
             z, width = float(prediction.mean[0]), float(prediction.std[0])
-            raw = state.warp.inverse(np.array([z, z - width, z + width]))
-            mean = history.run.task.sign * float(raw[0])
-            std = float(raw[2] - raw[1]) / 2.0
+            mean = history.run.task.sign * float(state.warp.inverse(np.array(z)))
+            std = state.warp.deviation(z, width)
         logs = [log_seconds(trial) for trial in history.trials]
         timed = [t for t, log in zip(history.trials, logs, strict=True) if log is not None]
         own = np.array([log for log in logs if log is not None])

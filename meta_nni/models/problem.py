@@ -99,7 +99,7 @@ def load_problem(
         present, y = np.unique(y, return_inverse=True)
         classes = dataset.classes[present]
         if len(classes) < 2:
-            raise ValueError(f"{len(rows)} samples hold the class {classes[0]!r} only; take more")
+            raise ValueError(f"{len(rows)} samples hold the class {classes[0]} only; take more")
     val = stratified_rows(y, num_val, rng)
     fit = rng.permutation(np.setdiff1d(np.arange(len(y)), val))
     return Problem(dataset.kind, dataset.target, x[fit], y[fit], x[val], y[val], classes)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from meta_nni.policy.kernel import Kernel
 from meta_nni.policy.source import Source
 from meta_nni.trial import Trial
 
@@ -16,56 +15,74 @@ __all__ = ["CostModel", "log_seconds"]
 
 Floats = npt.NDArray[np.float64]
 
-_MAX_TRIALS = 512
+_RIDGE = 0.3  # variance of log seconds that configs do not explain, over that of an effect
 
 
 class CostModel:
     """Predicts seconds: each run has its own level, configs shift it alike in all runs.
 
-    `log s = level(run) + shift(config)`; the shift is the kernel-weighted mean of what the
-    sources measured (Nadaraya 1964), the level the mean of the run's own trials, or the
-    mean of the sources' levels before it has any. So a slower machine moves the level only.
+    `log s = level(run) + x beta`: effects multiply. beta comes from ridge regression on
+    the differences to each run's means (the within estimator, Mundlak 1978), so that a
+    slower machine moves the level only. The level is that of the run's own trials, or the
+    weighted mean of the sources' levels before it has any.
     """
 
-    def __init__(self, kernel: Kernel, sources: Sequence[Source], weights: Floats) -> None:
-        self._kernel = kernel
-        rows = [
-            (source.x[i], log, s)
-            for s, source in enumerate(sources)
-            for i, trial in enumerate(source.trials)
-            if (log := log_seconds(trial)) is not None
-        ]
-        rows = rows[:: max(1, -(-len(rows) // _MAX_TRIALS))]
-        self._x = np.stack([row[0] for row in rows]) if rows else None
-        logs = np.array([row[1] for row in rows])
-        owner = np.array([row[2] for row in rows], int)
-        used = np.unique(owner)
-        levels = np.array([logs[owner == s].mean() for s in used])
-        self._shift = logs - levels[np.searchsorted(used, owner)] if rows else logs
-        self._level = float(np.average(levels, weights=weights[used] + 1e-9)) if rows else None
-
-    def _shifts(self, x: Floats) -> Floats:
-        if self._x is None:
-            return np.zeros(len(x))
-        similarity = self._kernel(x, self._x)
-        return np.asarray(similarity @ self._shift / (similarity.sum(1) + 0.1), float)
+    def __init__(self, sources: Sequence[Source], weights: Floats) -> None:
+        self._means: list[tuple[Floats, float]] = []
+        self._weights: list[float] = []
+        self._gram: Floats | float = 0.0
+        self._moment: Floats | float = 0.0
+        for source, weight in zip(sources, weights, strict=True):
+            logs = [log_seconds(trial) for trial in source.trials]
+            rows = [i for i, log in enumerate(logs) if log is not None]
+            if rows:
+                x, y = _flat(source.x[rows]), np.array([logs[i] for i in rows], float)
+                gram, moment = _moments(x, y)
+                self._gram, self._moment = self._gram + gram, self._moment + moment
+                self._means.append((x.mean(0), float(y.mean())))
+                self._weights.append(float(weight) + 1e-9)
 
     def predict(self, x: Floats, own_x: Floats, own_logs: Floats) -> Floats | None:
-        """Returns seconds for N candidates, shape (N,); None if nothing is known.
+        """Returns seconds for N candidates (N, P, F), shape (N,); None if nothing is known.
 
         Args:
-            x: `vectors` of the candidates, shape (N, P, F).
-            own_x: `vectors` of the run's T completed trials, shape (T, P, F).
-            own_logs: Logarithms of their seconds, shape (T,).
+            x: `vectors` of the candidates.
+            own_x: `vectors` of the run's trials that were timed, shape (T, P, F).
+            own_logs: Log seconds of these trials, shape (T,).
         """
-        level = self._level
+        gram, moment, means, weights = self._gram, self._moment, self._means, self._weights
         if len(own_logs):
-            level = float(np.mean(own_logs - self._shifts(own_x)))
-        return None if level is None else np.exp(level + self._shifts(x))
+            own = _flat(own_x)
+            more = _moments(own, own_logs)
+            gram, moment = gram + more[0], moment + more[1]
+            means, weights = [(own.mean(0), float(own_logs.mean()))], [1.0]
+        if not means:
+            return None
+        beta = _solve(np.asarray(gram), np.asarray(moment))
+        level = np.average([log - row @ beta for row, log in means], weights=weights)
+        return np.asarray(np.exp(level + _flat(x) @ beta), float)
 
 
 def log_seconds(trial: Trial) -> float | None:
-    """Logarithm of a completed trial's seconds; None if it has none, or none positive."""
-    if trial.state != "completed" or trial.result is None or not trial.result.seconds:
-        return None
-    return math.log(trial.result.seconds) if trial.result.seconds > 0 else None
+    """Log of the seconds of a whole training; None where it failed or was not timed."""
+    seconds = trial.result.seconds if trial.result and trial.state == "completed" else None
+    return math.log(seconds) if seconds is not None and 0.0 < seconds < math.inf else None
+
+
+def _flat(x: Floats) -> Floats:
+    return x.reshape(len(x), x.shape[1] * x.shape[2])
+
+
+def _moments(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """`X'X` (P F, P F) and `X'y` (P F,) of the differences to the means."""
+    apart: Floats = x - x.mean(0)
+    return apart.T @ apart, apart.T @ (y - y.mean())
+
+
+def _solve(gram: Floats, moment: Floats) -> Floats:
+    """Effects (P F,); 0 for features that never vary, of which there are many."""
+    used = np.flatnonzero(gram.diagonal() > 1e-12)
+    beta = np.zeros(len(moment))
+    ridge = _RIDGE * np.eye(len(used))
+    beta[used] = np.linalg.solve(gram[np.ix_(used, used)] + ridge, moment[used])
+    return beta

@@ -61,11 +61,13 @@ class Prediction:
         means: Shape (H, N), warped values.
         stds: Shape (H, N), without the noise of a single measurement.
         probabilities: Shape (H,), sum to 1.
+        noises: Shape (H,): standard deviation of the noise of a single measurement.
     """
 
     means: Floats
     stds: Floats
     probabilities: Floats
+    noises: Floats
 
     @property
     def mean(self) -> Floats:
@@ -75,8 +77,9 @@ class Prediction:
 
     @property
     def std(self) -> Floats:
-        """Standard deviation of the mixture, shape (N,)."""
-        second = self.probabilities @ (self.stds**2 + self.means**2)
+        """Standard deviation of a measurement under the mixture, shape (N,)."""
+        variances = self.stds**2 + self.noises[:, None] ** 2
+        second = self.probabilities @ (variances + self.means**2)
         return np.sqrt(np.maximum(second - self.mean**2, 1e-12))
 
 
@@ -177,13 +180,17 @@ class Posterior:
                 weights[~self._warm] = 1.0
         keep = weights >= _NEGLIGIBLE * weights.max()
         similarity = self._kernel(x, self._evidence.x)
-        means, stds = [], []
+        means, stds, noises = [], [], []
+        noise = _SCALES * np.sqrt(self._kernel.noise)
         for row in np.flatnonzero(keep.any(axis=1)):
             by_scale = self._predict_shape(self._fits[row], x, features, similarity)
             means.append(by_scale[0][keep[row]])
             stds.append(by_scale[1][keep[row]])
+            noises.append(noise[keep[row]])
         probabilities = weights[keep] / weights[keep].sum()
-        return Prediction(np.concatenate(means), np.concatenate(stds), probabilities)
+        return Prediction(
+            np.concatenate(means), np.concatenate(stds), probabilities, np.concatenate(noises)
+        )
 
     def _predict_shape(
         self, fit: _Fit, x: Floats, features: Floats, similarity: Floats

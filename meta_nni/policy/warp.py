@@ -67,7 +67,7 @@ class Warp:
         if prior is not None and len(values) < 4:
             location, scale = prior.location, prior.scale
         smallest, largest = float(values.min()), float(values.max())
-        margin = max(_MARGIN * (largest - smallest), 0.5 * scale)
+        margin = _MARGIN * (largest - smallest) or 0.5 * scale
         low, high = smallest - margin, largest + margin
         if prior is not None:
             low, high = min(low, prior.low), max(high, prior.high)
@@ -80,10 +80,17 @@ class Warp:
 
     def inverse(self, warped: Floats) -> Floats:
         """Returns raw values, within low and high, of warped ones; any shape, kept."""
+        return np.clip(self._unbounded(warped), self.low, self.high)
+
+    def deviation(self, warped: float, std: float) -> float:
+        """Half the width of the raw interval of `warped` minus and plus `std`."""
+        ends = self._unbounded(np.array([warped - std, warped + std]))
+        return min(float(ends[1] - ends[0]), self.high - self.low) / 2.0
+
+    def _unbounded(self, warped: Floats) -> Floats:
         z = np.asarray(warped, float)
         far = -np.exp(np.clip(-z - 1.0, 0.0, 50.0))
-        raw = self.location + self.scale * np.where(z >= -1.0, z, far)
-        return np.clip(raw, self.low, self.high)
+        return self.location + self.scale * np.where(z >= -1.0, z, far)
 
 
 def _spread(values: Floats) -> float:

@@ -1,0 +1,1 @@
+"""Search spaces in NNI's JSON format; installed as `meta_nni.search_spaces`."""

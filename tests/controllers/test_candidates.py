@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+from sample_spaces import DEEP
+from synthetic import CONFIGS, SPACE, Problem
+
+from meta_nni.controllers.candidates import Candidates
+from meta_nni.controllers.encoded import EncodedTrials
+from meta_nni.controllers.fresh import tried_keys
+from meta_nni.policy.kernel import vectors
+from meta_nni.policy.training import train
+from meta_nni.space import SearchSpace
+from meta_nni.task import Task
+from meta_nni.testing import history_of
+from meta_nni.trial import History, Run
+
+LARGE = SearchSpace.from_nni(DEEP)
+WIDER = SearchSpace.from_nni({**DEEP, "more": DEEP["rate"]})
+
+
+def drawn(space, count, name="source", seed=0):
+    rng = np.random.default_rng(seed)
+    outcomes = [(config, config["rate"]) for config in (space.sample(rng) for _ in range(count))]
+    return history_of(Run(f"run of {name}", Task(name), space), outcomes)
+
+
+def candidates(run, sources=(), seed=0):
+    policy = train(run, sources, np.random.default_rng(seed))
+    return Candidates(run.space, policy, np.random.default_rng(seed)), policy
+
+
+def keys(space, configs):
+    return [space.key(config) for config in configs]
+
+
+def test_a_small_space_is_a_candidate_as_a_whole(rng):
+    problem = Problem(0)
+    pool, policy = candidates(problem.run(), [Problem(1).history(20)])
+    history = problem.history(100)
+    seen = tried_keys(history)
+    configs, x, features = pool.fresh(history, seen, rng)
+    assert set(keys(SPACE, configs)) == set(keys(SPACE, CONFIGS)) - seen
+    assert len(configs) == 156
+    assert np.array_equal(x, vectors(SPACE, configs))
+    assert np.array_equal(features, policy.features(x))
+
+
+def test_nothing_is_left_of_an_exhausted_space(rng):
+    problem = Problem(0)
+    pool, _ = candidates(problem.run())
+    assert pool.fresh(problem.history(256), set(keys(SPACE, CONFIGS)), rng) is None
+    almost = set(keys(SPACE, CONFIGS[:-1]))
+    assert pool.fresh(problem.history(255), almost, rng)[0] == CONFIGS[-1:]
+
+
+@pytest.fixture(scope="module")
+def large():
+    sources = [drawn(LARGE, 150, "a"), drawn(WIDER, 12, "b", 1)]
+    run = Run("new", Task("new"), LARGE)
+    return candidates(run, sources), sources, run
+
+
+def test_the_pool_of_a_large_space_holds_the_best_of_the_sources(large, rng):
+    (pool, policy), sources, run = large
+    configs, x, features = pool.fresh(History(run), set(), rng)
+    found = set(keys(LARGE, configs))
+    assert len(found) == len(configs) > 2000
+    assert x.shape == (len(configs), len(LARGE.parameters), LARGE.num_features)
+    assert features == pytest.approx(policy.features(x))
+    best = [trial.config for trial in sources[0].ranked[:5]]
+    adopted = [LARGE.adopt(t.config, WIDER, rng) for t in sources[1].ranked[:5]]
+    assert set(keys(LARGE, [*best, *adopted])) <= found
+
+
+def test_neighbours_of_the_runs_best_trials_become_candidates(large, rng):
+    (pool, _), _, run = large
+    history = drawn(LARGE, 6, "new", seed=5)
+    best = LARGE.flatten(history.best.config)
+    seen = tried_keys(history)
+
+    def near(given):
+        configs = pool.fresh(given, seen, rng)[0]
+        assert not set(keys(LARGE, configs)) & seen
+        shared = (sum(item in best.items() for item in LARGE.flatten(c).items()) for c in configs)
+        return sum(count == len(best) - 1 for count in shared)
+
+    assert near(history) > near(History(run))
+
+
+def test_asking_changes_neither_what_was_seen_nor_the_pool(large):
+    (pool, _), _, run = large
+    seen = {"x"}
+    first, again = (pool.fresh(History(run), seen, np.random.default_rng(3))[0] for _ in range(2))
+    assert seen == {"x"}
+    assert first == again
+
+
+def test_encoded_trials_are_those_of_the_trials_asked_for():
+    policy = train(Problem(0).run(), [Problem(1).history(20)], np.random.default_rng(0))
+    encoded = EncodedTrials(SPACE, policy)
+    history, other = Problem(0).history(9), Problem(0).history(9, seed=1)
+    for trials in (history.trials[:4], history.trials, other.trials[::-1], ()):
+        x, features = encoded(trials)
+        assert np.array_equal(x, vectors(SPACE, [trial.config for trial in trials]))
+        assert features == pytest.approx(policy.features(x))
+        assert features.shape == (len(trials), 1)

@@ -1,0 +1,215 @@
+import re
+from functools import cache
+
+import numpy as np
+import pytest
+from synthetic import CONFIGS, SPACE, Problem
+
+from meta_nni.controllers import MetaController, RandomController
+from meta_nni.testing import history_of, play
+from meta_nni.trial import History, Result, Suggestion, Trial
+
+
+@cache
+def sources(family=0, sign=1.0):
+    return [Problem(k, family=family).history(40, seed=k, sign=sign) for k in range(5)]
+
+
+@cache
+def searches(kind, family=0, sign=1.0, num_trials=20):
+    """Two searches with the problems they are about; `kind` is warm, cold or random."""
+    found = []
+    for seed in range(2):
+        problem = Problem(100 + seed)
+        controller = RandomController() if kind == "random" else MetaController()
+        given = sources(family, sign) if kind == "warm" else ()
+        history = play(controller, problem.run(), problem, num_trials, sources=given, seed=seed)
+        found.append((problem, history))
+    return found
+
+
+def mean_regret(found, after):
+    return np.mean([problem.regret(history, after) for problem, history in found])
+
+
+def learned(problem, given, seed=0):
+    controller = MetaController()
+    controller.learn(problem.run(), given, np.random.default_rng(seed))
+    return controller
+
+
+def next_one(controller, history, seed=0):
+    return controller.propose(history, 1, np.random.default_rng(seed))[0]
+
+
+def no_transfer(suggestion):
+    return float(re.search(r"weight of no transfer ([\d.]+)$", suggestion.why)[1])
+
+
+# Transfer
+
+
+def test_related_tasks_help_from_the_first_trial_on():
+    assert mean_regret(searches("random"), after=1) > 0.3
+    assert mean_regret(searches("warm"), after=1) < 0.05
+    assert mean_regret(searches("warm"), after=5) < 0.02
+
+
+def test_without_sources_it_soon_beats_random_search():
+    cold = mean_regret(searches("cold"), after=20)
+    assert cold < 0.5 * mean_regret(searches("random"), after=20)
+    suggestions = [trial.suggestion for trial in searches("cold")[0][1].trials]
+    assert [s.source for s in suggestions] == ["exploration"] * 4 + ["adapted"] * 16
+    assert suggestions[9].why == "learned from this run's 9 results"
+
+
+def test_the_source_of_each_trial_is_told():
+    suggestions = [trial.suggestion for trial in searches("warm")[0][1].trials[:17]]
+    expected = ["zero-shot"] + ["adapted"] * 6 + ["exploration"] + ["adapted"] * 7
+    assert [s.source for s in suggestions] == [*expected, "exploration", "adapted"]
+    assert re.match(
+        r"task 0\.\d \(weight 0\.\d\d\): trial \d+ reached 0\.\d+; ", suggestions[0].why
+    )
+
+
+def test_sources_that_mislead_are_overruled():
+    misled = searches("warm", sign=-1.0)
+    assert mean_regret(misled, after=1) > 0.8  # they do mislead
+    assert mean_regret(misled, after=20) <= mean_regret(searches("cold"), after=20) + 0.02
+
+
+def test_sources_of_unlike_tasks_lose_to_the_cold_model():
+    unlike, alike = searches("warm", family=1), searches("warm")
+    before = [no_transfer(history.trials[0].suggestion) for _, history in unlike]
+    assert before == [0.15] * 2
+    assert all(no_transfer(history.trials[-1].suggestion) > 0.5 for _, history in unlike)
+    assert all(no_transfer(history.trials[-1].suggestion) < 0.05 for _, history in alike)
+    assert mean_regret(unlike, after=20) <= mean_regret(searches("cold"), after=20) + 0.1
+
+
+# Adaptation
+
+
+def test_every_result_changes_the_next_proposal():
+    problem = Problem(100)
+    controller = learned(problem, sources())
+    first = next_one(controller, History(problem.run()))
+    good, bad, failed = (
+        history_of(problem.run(), [(first.config, value)]) for value in (1.0, 0.5, None)
+    )
+    after = [next_one(controller, history) for history in (good, bad, failed)]
+    assert len({SPACE.key(s.config) for s in [first, *after]}) >= 3
+    assert after[0].mean > first.mean > after[1].mean
+    near = [sum(s.config[name] != first.config[name] for name in first.config) for s in after]
+    assert near[0] <= min(near[1:])
+
+
+def test_predictions_are_in_the_units_of_the_task_and_honest():
+    errors = []
+    for problem, history in searches("warm"):
+        for trial in history.trials[5:]:
+            assert 0.6 < trial.suggestion.mean < 1.0
+            assert 0.0 < trial.suggestion.std < 0.3
+            errors.append((problem(trial.config) - trial.suggestion.mean) / trial.suggestion.std)
+    assert abs(np.mean(errors)) < 1.0
+    assert 0.3 < np.std(errors) < 3.0
+
+
+def test_predictions_of_a_minimised_task_keep_its_sign():
+    problem = Problem(100)
+    lower = [
+        history_of(problem.run("minimize"), [(t.config, -t.value) for t in source.trials])
+        for source in sources()
+    ]
+    controller = MetaController()
+    controller.learn(problem.run("minimize"), lower, np.random.default_rng(0))
+    suggestion = next_one(controller, History(problem.run("minimize")))
+    assert suggestion.config == next_one(learned(problem, sources()), History(problem.run())).config
+    assert -1.0 < suggestion.mean < -0.7
+
+
+@pytest.mark.parametrize("given", [(), "sources"])
+def test_there_is_no_prediction_of_what_nothing_is_known_about(given):
+    problem = Problem(100)
+    controller = learned(problem, sources() if given else ())
+    suggestion = next_one(controller, History(problem.run()))
+    assert (suggestion.mean is None) == (suggestion.std is None) == (not given)
+    measured = history_of(problem.run(), [(c, problem(c)) for c in CONFIGS[::40]])
+    assert next_one(controller, measured).mean is not None
+    failed = history_of(problem.run(), [(c, None) for c in CONFIGS[::40]])
+    assert (next_one(controller, failed).mean is None) == (not given)
+
+
+def test_failures_keep_it_away_from_configs_like_them():
+    problem = Problem(100)
+    controller = learned(problem, ())
+    measured = [(config, problem(config)) for config in CONFIGS[::30]]
+    best = max(measured, key=lambda entry: entry[1])[0]
+    # All that shares the best config's `op` fails from here on.
+    crashed = [
+        (config, None)
+        for config in CONFIGS
+        if config["op"] == best["op"] and config["act"] != best["act"] and config["width"] > 1
+    ]
+    before = controller.propose(history_of(problem.run(), measured), 6, np.random.default_rng(0))
+    history = history_of(problem.run(), [*measured, *crashed[:12]])
+    after = controller.propose(history, 6, np.random.default_rng(0))
+    before_count, after_count = (
+        sum(suggestion.config["op"] == best["op"] for suggestion in suggestions)
+        for suggestions in (before, after)
+    )
+    assert before_count >= 4
+    assert after_count < before_count
+
+
+def test_a_batch_spreads_and_pending_trials_count_as_part_of_it():
+    problem = Problem(100)
+    controller = learned(problem, sources())
+    history = history_of(problem.run(), [(c, problem(c)) for c in CONFIGS[::60]])
+    batch = controller.propose(history, 3, np.random.default_rng(0))
+    pending = [Trial(str(90 + i), 5 + i, s) for i, s in enumerate(batch[:2])]
+    one_more = History(history.run, (*history.trials, *pending))
+    assert next_one(controller, one_more).config == batch[2].config
+    # A config that was abandoned tells nothing, but is not proposed again.
+    lost = [Trial(t.trial_id, t.number, t.suggestion, "lost") for t in pending]
+    other = next_one(controller, History(history.run, (*history.trials, *lost)))
+    assert other.config not in [trial.config for trial in pending]
+
+
+# Duration
+
+
+def timed(problem, factor, count, seed, run=None):
+    """A history whose trials take `factor * 2 ** width` seconds."""
+    history = problem.history(count, seed)
+    trials = [
+        Trial(t.trial_id, t.number, Suggestion(t.config, "random")).with_result(
+            Result(t.value, seconds=factor * 2.0 ** t.config["width"])
+        )
+        for t in history.trials
+    ]
+    return History(run or history.run, tuple(trials))
+
+
+def test_predicted_seconds_follow_the_law_of_cost_and_this_machine():
+    problem = Problem(100)
+    controller = learned(problem, [timed(Problem(k), 10.0, 60, k) for k in range(3)])
+    new = controller.propose(History(problem.run()), 12, np.random.default_rng(0))
+    expected = np.array([10.0 * 2.0 ** s.config["width"] for s in new])
+    assert np.array([s.seconds for s in new]) == pytest.approx(expected, rel=0.35)
+
+    slower = timed(problem, 50.0, 6, 9, problem.run())
+    more = controller.propose(slower, 12, np.random.default_rng(0))
+    expected = np.array([50.0 * 2.0 ** s.config["width"] for s in more])
+    assert np.array([s.seconds for s in more]) == pytest.approx(expected, rel=0.35)
+
+
+def test_seconds_are_unknown_where_nothing_was_timed():
+    problem = Problem(100)
+    source = problem.history(10)
+    trials = [
+        Trial(t.trial_id, t.number, t.suggestion).with_result(Result(t.value))
+        for t in source.trials
+    ]
+    controller = learned(problem, [History(source.run, tuple(trials))])
+    assert next_one(controller, History(problem.run())).seconds is None

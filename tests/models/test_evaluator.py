@@ -1,0 +1,46 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from meta_nni.models import KerasEvaluator
+
+
+@pytest.fixture
+def table(tmp_path):
+    np.savez(tmp_path / "table.npz", x_train=np.zeros((20, 3)), y_train=np.arange(20) % 2)
+    return {"npz": tmp_path / "table.npz"}
+
+
+def test_importing_the_models_loads_no_tensorflow():
+    code = (
+        "import sys, meta_nni.models; "
+        "sys.exit(bool({'tensorflow', 'keras', 'autokeras', 'sklearn'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_unknown_space_is_named(table):
+    with pytest.raises(ValueError, match=r"space is 'resnets', expected one of .*cnn_small"):
+        KerasEvaluator("resnets", table)({})
+
+
+def test_data_of_another_kind_gets_the_space_that_fits(table):
+    expected = (
+        r"space 'cnn_small' is for image classification and regression, the data is "
+        r"tabular classification; use one of \['autokeras_tabular'\]"
+    )
+    with pytest.raises(ValueError, match=expected):
+        KerasEvaluator("cnn_small", table)({})
+
+
+def test_a_target_of_another_kind_gets_the_space_that_fits(table):
+    with pytest.raises(ValueError, match=r"use one of \['autokeras_tabular'\]"):
+        KerasEvaluator("autokeras_tabular_regression", table)({})
+
+
+@pytest.mark.parametrize("name", ["epochs", "patience", "batch_size"])
+def test_settings_below_one_are_refused(table, name):
+    with pytest.raises(ValueError, match=f"{name} is 0, expected 1 or more"):
+        KerasEvaluator("autokeras_tabular", table, **{name: 0})({})
