@@ -13,6 +13,7 @@ CORE = [
     "scipy>=1.11",
     "SQLAlchemy>=2.0,<3",
     "platformdirs>=4",
+    "threadpoolctl>=3",
 ]
 NNI = [
     "nni==3.0",

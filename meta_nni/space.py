@@ -301,12 +301,6 @@ class SearchSpace:
         return sum((p.path, p.type) in theirs for p in self.parameters) / len(self.parameters)
 
 
-def _token(parameter: Parameter, value: Any) -> str:
-    if parameter.type == "choice":
-        return str(parameter.index(value))
-    return canonical(value)
-
-
 def _parse_all(prefix: Path, spec: Mapping[str, Any]) -> Iterator[Parameter]:
     for name, entry in spec.items():
         if prefix and name == "_name":

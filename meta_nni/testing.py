@@ -255,11 +255,15 @@ def check_nothing_is_changed(make: Make) -> None:
 
 def check_learning_may_be_left_out(make: Make) -> None:
     """Without `learn` it proposes like one that had no sources."""
-    history = _drawn(_run(_FINITE), 5, 0)
-    proposed = _propose(make(), history)
-    assert len(proposed) == 3, f"proposed {proposed}, expected three configs"
-    _check_new(_FINITE, history, proposed)
-    assert proposed == _propose(make(), history), "differs with the same history and seed"
+    for count in (0, 5):
+        history = _drawn(_run(_FINITE), count, 0)
+        controller = make()
+        proposed = _propose(controller, history)
+        assert len(proposed) == 3, f"proposed {proposed}, expected three configs"
+        _check_new(_FINITE, history, proposed)
+        for other in (controller, make()):
+            again = _propose(other, history)
+            assert proposed == again, f"proposed {again}, expected {proposed} as before"
 
 
 CHECKS: tuple[Callable[[Make], None], ...] = (

@@ -34,7 +34,7 @@ MAY_IMPORT = {
     "testing": {"values", "data", "store", "deciding", "search"},
     "hosts": {"values", "data", "store", "deciding", "search", "models"},
 }
-CORE = {"numpy", "scipy", "sqlalchemy", "platformdirs"}
+CORE = {"numpy", "scipy", "sqlalchemy", "platformdirs", "threadpoolctl"}
 HEAVY = ("tensorflow", "keras", "nni", "autokeras", "keras_tuner", "sklearn", "pandas")
 LIBRARIES = {
     "deciding": CORE | {"tensorflow", "keras"},
@@ -96,6 +96,14 @@ def test_importing_the_package_is_light(module):
     code = f"import sys, {module}; print(*(m for m in {HEAVY} if m in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_a_tuner_and_a_trial_of_nni_load_no_tensorflow():
+    code = (
+        "import sys; from meta_nni import MetaTuner, run_trial; print('tensorflow' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]
 
 
 @pytest.mark.parametrize("name", meta_nni.__all__)

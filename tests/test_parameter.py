@@ -227,6 +227,15 @@ def test_values_far_apart_have_their_adjacent_ones_near(type_, args):
         assert all(map(parameter.contains, near))
 
 
+@pytest.mark.parametrize("bound", [0.001, 1.0])
+def test_steps_beyond_a_bound_come_back_into_the_domain(bound, rng):
+    parameter = parse(("p",), {"_type": "loguniform", "_value": [0.001, 1.0]})
+    for _ in range(50):
+        near = parameter.nearby(bound, rng)
+        assert len(set(near)) == 2
+        assert all(0.001 < value < 1.0 for value in near)
+
+
 def test_a_single_value_has_no_others():
     rng = np.random.default_rng(0)
     assert parse(("p",), {"_type": "randint", "_value": [4, 5]}).nearby(4, rng) == []

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from meta_nni.controllers.candidates import Candidates
 from meta_nni.controllers.encoded import EncodedTrials
@@ -26,6 +27,10 @@ _INITIAL = 4  # random trials of a run without sources, before its own model dec
 _EXPLORE_EVERY = 8  # with sources: each eighth trial asks the cold model alone
 _FAILURE_GAP = 0.5  # a failure counts as this much below the worst value, warped
 
+# Threads of linear algebra only wait for one another while trials use every core, and
+# their number changes rounding, so that a seed would give other proposals elsewhere.
+_ONE_THREAD = {"limits": 1, "user_api": "blas"}
+
 
 class MetaController:
     """Proposes by expected improvement under a posterior over sources and a cold model.
@@ -42,8 +47,9 @@ class MetaController:
 
     def learn(self, run: Run, sources: Sequence[History], rng: np.random.Generator) -> None:
         """Trains the policy on the sources; a few seconds at most."""
-        self._policy = train(run, sources, rng)
-        self._candidates = Candidates(run.space, self._policy, rng)
+        with threadpool_limits(**_ONE_THREAD):
+            self._policy = train(run, sources, rng)
+            self._candidates = Candidates(run.space, self._policy, rng)
         self._encoded = EncodedTrials(run.space, self._policy)
         self._cost = CostModel(self._policy.sources, self._policy.weights)
 
@@ -52,6 +58,10 @@ class MetaController:
         if self._policy is None:
             # A stream of its own, so that `rng` gives the same proposals to a trained policy.
             self.learn(history.run, (), rng.spawn(1)[0])
+        with threadpool_limits(**_ONE_THREAD):
+            return self._propose(history, count, rng)
+
+    def _propose(self, history: History, count: int, rng: np.random.Generator) -> list[Suggestion]:
         assert self._policy is not None
         state = _observe(history, self._policy, self._encoded)
         seen = tried_keys(history)

@@ -87,6 +87,17 @@ def test_sources_of_unlike_tasks_lose_to_the_cold_model():
     assert mean_regret(unlike, after=20) <= mean_regret(searches("cold"), after=20) + 0.1
 
 
+def test_an_exploring_trial_does_not_listen_to_the_sources():
+    problem = Problem(100)
+    choices = np.random.default_rng(5).permutation(len(CONFIGS))
+    outcomes = [(CONFIGS[i], problem(CONFIGS[i])) for i in choices[:7]]
+    for count, is_exploring in ((6, False), (7, True)):
+        history = history_of(problem.run(), outcomes[:count])
+        told = [next_one(learned(problem, sources(sign=sign)), history) for sign in (1.0, -1.0)]
+        assert (told[0].config == told[1].config) == is_exploring
+        assert (told[0].source == "exploration") == is_exploring
+
+
 # Adaptation
 
 

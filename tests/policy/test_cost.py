@@ -47,6 +47,18 @@ def test_seconds_follow_the_law_of_the_sources():
     assert off(predicted, 10.0) < 0.15
 
 
+def test_effects_are_those_of_ridge_regression_within_runs():
+    sources, weights = [timed(1.0, 0), timed(100.0, 1, count=25)], np.array([0.8, 0.2])
+    x = [source.x.reshape(len(source.x), -1) for source in sources]
+    y = [np.array([log_seconds(trial) for trial in source.trials]) for source in sources]
+    apart = np.concatenate([a - a.mean(0) for a in x])
+    gram = apart.T @ apart + 0.3 * np.eye(apart.shape[1])
+    beta = np.linalg.solve(gram, apart.T @ np.concatenate([b - b.mean() for b in y]))
+    levels = [b.mean() - a.mean(0) @ beta for a, b in zip(x, y, strict=True)]
+    expected = np.exp(weights @ levels + X.reshape(len(X), -1) @ beta)
+    assert CostModel(sources, weights).predict(X, *NOTHING) == pytest.approx(expected)
+
+
 def test_the_level_before_any_trial_is_the_weighted_mean_of_the_sources():
     sources = [timed(1.0, 0), timed(100.0, 1)]
     for weights, level in (([0.5, 0.5], 10.0), ([1.0, 0.0], 1.0), ([0.0, 1.0], 100.0)):
