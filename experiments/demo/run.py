@@ -74,11 +74,14 @@ def _watch(experiment: Experiment, store: ExperienceStore, label: str) -> Histor
         state = experiment.status()
         known = any(run.run_id == run_id for run in store.runs())
         history = store.history(run_id) if known else None
+        over = state["status"] in ENDED
         for trial in history.trials if history else ():
-            if trial.result is not None and trial.trial_id not in shown:
+            # NNI may announce a trial's end before its value: failures are shown last.
+            certain = trial.state == "completed" or (over and trial.state == "failed")
+            if certain and trial.trial_id not in shown:
                 shown.add(trial.trial_id)
                 print(f"  {label} {len(shown):2}: {_line(trial)}", flush=True)
-        if state["status"] in ENDED:
+        if over:
             if state["status"] == "ERROR" or history is None:
                 raise SystemExit(f"{label} failed: {state['errors']}\n{experiment.log()}")
             return history

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,21 +23,37 @@ class EncodedTrials:
 
     def __init__(self, space: SearchSpace, policy: Policy) -> None:
         self._space, self._policy = space, policy
-        self._rows: dict[str, tuple[Config, Floats, Floats]] = {}
+        self._rows: dict[str, _Row] = {}
 
     def __call__(self, trials: Sequence[Trial]) -> tuple[Floats, Floats]:
         """Returns `vectors` (T, P, F) and the sources' predictions (T, S) of T trials."""
+        if not trials:
+            x = vectors(self._space, [])
+            return x, self._policy.features(x)
+        rows = self._encoded(trials)
+        return np.stack([row.x for row in rows]), np.stack([row.features for row in rows])
+
+    def keys(self, trials: Sequence[Trial]) -> set[str]:
+        """Returns the canonical keys of the trials' configs."""
+        return {row.key for row in self._encoded(trials)}
+
+    def _encoded(self, trials: Sequence[Trial]) -> list[_Row]:
         new = [trial for trial in trials if not self._is_known(trial)]
         x = vectors(self._space, [trial.config for trial in new])
         features = self._policy.features(x)
-        for trial, own, row in zip(new, x, features, strict=True):
-            self._rows[trial.trial_id] = (trial.config, own, row)
-        if not trials:
-            return x, features
-        rows = [self._rows[trial.trial_id] for trial in trials]
-        return np.stack([row[1] for row in rows]), np.stack([row[2] for row in rows])
+        for trial, own, predicted in zip(new, x, features, strict=True):
+            key = self._space.key(trial.config)
+            self._rows[trial.trial_id] = _Row(trial.config, key, own, predicted)
+        return [self._rows[trial.trial_id] for trial in trials]
 
     def _is_known(self, trial: Trial) -> bool:
-        # Another history may use the same ids: the config decides.
-        known = self._rows.get(trial.trial_id)
-        return known is not None and known[0] == trial.config
+        # Another history may use the same ids: the very config decides.
+        row = self._rows.get(trial.trial_id)
+        return row is not None and row.config is trial.config
+
+
+class _Row(NamedTuple):
+    config: Config
+    key: str
+    x: Floats
+    features: Floats

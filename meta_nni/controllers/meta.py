@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from meta_nni.controllers.candidates import Candidates
 from meta_nni.controllers.encoded import EncodedTrials
-from meta_nni.controllers.fresh import draw_fresh, tried_keys
+from meta_nni.controllers.fresh import draw_fresh
 from meta_nni.policy.cost import CostModel, log_seconds
 from meta_nni.policy.kernel import vectors
 from meta_nni.policy.posterior import Evidence, Posterior, Prediction, expected_improvement
@@ -64,7 +64,7 @@ class MetaController:
     def _propose(self, history: History, count: int, rng: np.random.Generator) -> list[Suggestion]:
         assert self._policy is not None
         state = _observe(history, self._policy, self._encoded)
-        seen = tried_keys(history)
+        seen = self._encoded.keys(history.trials)
         suggestions: list[Suggestion] = []
         for number in range(len(history.trials), len(history.trials) + count):
             suggestion = self._next(history, state, number, seen, rng)
