@@ -179,12 +179,15 @@ def test_the_run_says_what_it_is_about(make, history, tmp_path):
     assert run.task.metafeatures["n_classes"] == 7.0  # the user's word counts
 
 
-def test_a_resumed_run_does_not_compute_metafeatures_again(make, tmp_path, monkeypatch):
+def test_a_resumed_run_does_not_compute_metafeatures_again(make, history, tmp_path, monkeypatch):
     np.savez(tmp_path / "data.npz", x_train=np.zeros((4, 3)), y_train=np.arange(4) % 2)
     data = {"npz": str(tmp_path / "data.npz")}
     make("exp1", data=data)
+    computed = history().run.task.metafeatures
     monkeypatch.setattr(meta_nni.adapters.nni_tuner, "load_data", None)
     make("exp1", data=data)
+    assert computed["n_train"] == 4.0
+    assert history().run.task.metafeatures == computed
 
 
 class TestResume:
