@@ -62,10 +62,12 @@ class Parameter:
     args: tuple[Any, ...]
     nested: bool = False
     _positions: dict[Any, int] = field(init=False, repr=False, compare=False)
+    _units: tuple[float, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        options = enumerate(self.args) if self.type == "choice" else ()
-        object.__setattr__(self, "_positions", {_identity(v): i for i, v in options})
+        options = self.args if self.type == "choice" else ()
+        object.__setattr__(self, "_positions", {_identity(v): i for i, v in enumerate(options)})
+        object.__setattr__(self, "_units", _ranks(options) if self.ordered else ())
 
     @property
     def name(self) -> str:
@@ -136,10 +138,7 @@ class Parameter:
     def to_unit(self, value: Any) -> float:
         """Maps a value to [0, 1]: its rank among ordered choices, else its probability."""
         if self.type == "choice":
-            if not self.ordered:
-                return 0.0
-            below = sum(bool(option < value) for option in self.args)
-            return below / max(len(self.args) - 1, 1)
+            return self._units[self.index(value) or 0] if self._units else 0.0
         if self.type == "randint":
             return float((value - self.args[0]) / max(self.args[1] - self.args[0] - 1, 1))
         x = math.log(max(value, math.ulp(0.0))) if "log" in self.type else float(value)
@@ -222,8 +221,16 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float, np.number)) and not isinstance(value, (bool, np.bool_))
 
 
+def _ranks(options: Sequence[Any]) -> tuple[float, ...]:
+    """For each of some numbers the share of the others below it."""
+    count = max(len(options) - 1, 1)
+    return tuple(sum(bool(other < option) for other in options) / count for option in options)
+
+
 def _identity(value: Any) -> Any:
     """A hashable that is equal for the same options: 1 and 1.0 are, 1 and True are not."""
+    if type(value) in (str, int, float):  # the many, first
+        return value
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, str, np.number)):
         return (None, canonical(value))
     return value

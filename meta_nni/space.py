@@ -28,6 +28,8 @@ Assignment = dict[Path, Any]
 
 FloatArray = npt.NDArray[np.float32]
 
+_INACTIVE = object()  # no value of a config, not even None
+
 
 class SearchSpace:
     """An immutable search space.
@@ -137,12 +139,14 @@ class SearchSpace:
                     f"{list(parameter.args)}, ...}}"
                 )
             value = value["_name"]
-        if not parameter.contains(value):
+        place = parameter.index(value) if parameter.type == "choice" else None
+        if place is None and (parameter.type == "choice" or not parameter.contains(value)):
             raise SpaceError(
                 f'parameter "{parameter.name}" is {value!r}, expected {parameter.type} of '
                 f"{list(parameter.args)}"
             )
-        into[parameter.path] = value = parameter.coerce(value)
+        value = parameter.coerce(value) if place is None else parameter.args[place]
+        into[parameter.path] = value
         if parameter.nested:
             self._flatten(outer, (*parameter.path, value), into)
 
@@ -166,8 +170,13 @@ class SearchSpace:
         self.flatten(config)
 
     def key(self, config: Config) -> str:
-        """Returns a text that is equal for equal configs and only for them."""
-        return canonical(sorted(self.flatten(config).items()))
+        """Returns a text that is equal for equal configs of this space and only for them."""
+        assignment = self.flatten(config)
+        return ",".join(_key(p, assignment.get(p.path, _INACTIVE)) for p in self._by_name)
+
+    @cached_property
+    def _by_name(self) -> list[Parameter]:
+        return sorted(self.parameters, key=lambda parameter: parameter.path)
 
     def is_active(self, parameter: Parameter, assignment: Mapping[Path, Any]) -> bool:
         """Whether the branch that holds `parameter` is the chosen one."""
@@ -284,21 +293,32 @@ class SearchSpace:
         """
         foreign = origin is not None and origin != self
         assignment = (origin if foreign and origin is not None else self).flatten(config)
-        rows = np.zeros((len(self.parameters), self.num_features), np.float32)
-        for row, parameter in zip(rows, self.parameters, strict=True):
-            value = assignment.get(parameter.path)
-            if parameter.path not in assignment or (foreign and not parameter.contains(value)):
+        width = self.num_features
+        places: list[int] = []
+        values: list[float] = []
+        for start, parameter in zip(itertools.count(0, width), self.parameters, strict=False):
+            value = assignment.get(parameter.path, _INACTIVE)
+            if value is _INACTIVE or (foreign and not parameter.contains(value)):
                 continue
-            row[0] = 1.0
-            row[1] = parameter.to_unit(value)
+            places += [start, start + 1]
+            values += [1.0, parameter.to_unit(value)]
             if parameter.type == "choice":
-                row[2 + (parameter.index(value) or 0)] = 1.0
-        return rows
+                places.append(start + 2 + (parameter.index(value) or 0))
+                values.append(1.0)
+        rows = np.zeros(len(self.parameters) * width, np.float32)
+        rows[places] = values
+        return rows.reshape(len(self.parameters), width)
 
     def shared_fraction(self, other: SearchSpace) -> float:
         """Share, 0 to 1, of this space's parameters that `other` has too, by path and type."""
         theirs = {(p.path, p.type) for p in other.parameters}
         return sum((p.path, p.type) in theirs for p in self.parameters) / len(self.parameters)
+
+
+def _key(parameter: Parameter, value: Any) -> str:
+    if value is _INACTIVE:
+        return ""
+    return str(parameter.index(value)) if parameter.type == "choice" else repr(value + 0.0)
 
 
 def _parse_all(prefix: Path, spec: Mapping[str, Any]) -> Iterator[Parameter]:
