@@ -12,13 +12,14 @@ does not know are kept::
                  "reason": null, "seconds": 12.3, "curve": [0.8, 0.93],
                  "metrics": {"precision": 0.92}, "budget": {"epochs": 5},
                  "proposal": {"source": "adapted", "mean": 0.91, "std": 0.02,
-                              "seconds": 10.0, "why": "..."}}]}
+                              "seconds": 10.0, "why": "...", "evidence": {}}}]}
 
 A completed trial has a finite value, every other one a null value. A trial without
 `trial_id` goes by its position in `trials`. A null in a curve or among the metrics stands
-for a number that was not finite; NaN and infinities themselves are refused. Files ending
-in `.gz` are compressed with gzip. Files come from anywhere, so reading one executes
-nothing, holds one line at a time and refuses what does not fit, naming line and field.
+for a number that was not finite; NaN and infinities themselves are refused. `evidence`
+is any object, see `meta_nni.trial.Suggestion`. Files ending in `.gz` are compressed with
+gzip. Files come from anywhere, so reading one executes nothing, holds one line at a time
+and refuses what does not fit, naming line and field.
 """
 
 from __future__ import annotations

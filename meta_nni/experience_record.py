@@ -16,7 +16,15 @@ from meta_nni.space import SearchSpace
 from meta_nni.task import Task
 from meta_nni.trial import History, Objective, Result, Run, State, Suggestion, Trial
 
-__all__ = ["FORMAT", "MAX_DEPTH", "RefusedError", "finite_or_none", "from_document", "to_document"]
+__all__ = [
+    "FORMAT",
+    "MAX_DEPTH",
+    "RefusedError",
+    "finite_or_none",
+    "finite_tree",
+    "from_document",
+    "to_document",
+]
 
 FORMAT = "meta-nni-experience/1"
 """The format's name and version, the first field of every line."""
@@ -84,6 +92,15 @@ def to_document(history: History) -> dict[str, Any]:
 def finite_or_none(number: float | None) -> float | None:
     """Returns the number as a float, or None where it is not finite and JSON has no word."""
     return None if number is None or not math.isfinite(number) else float(number)
+
+
+def finite_tree(value: Any) -> Any:
+    """Returns nested JSON values with null for each number that is not finite."""
+    if isinstance(value, Mapping):
+        return {key: finite_tree(child) for key, child in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite_tree(child) for child in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 # Reading
@@ -157,6 +174,7 @@ def _parse_trial(fields: _Fields, position: int, space: SearchSpace) -> Trial:
         proposal.number("std"),
         proposal.number("seconds"),
         proposal.text("why") or "",
+        proposal.mapping("evidence"),
     )
     result, kept = _parse_outcome(fields, state)
     extra = {**kept, **fields.rest(proposal=proposal)}
@@ -318,6 +336,7 @@ def _proposal(suggestion: Suggestion) -> dict[str, Any]:
             std=finite_or_none(suggestion.std),
             seconds=finite_or_none(suggestion.seconds),
             why=suggestion.why,
+            evidence=finite_tree(suggestion.evidence),
         ),
     }
 

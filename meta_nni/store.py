@@ -190,7 +190,9 @@ class ExperienceStore:
         return histories[0]
 
     def histories(self, exclude: str | None = None) -> list[History]:
-        """Returns all runs with a completed or failed trial, oldest first.
+        """Returns all runs with a completed or failed trial, oldest first, to learn from.
+
+        Suggestions come without their evidence, which `history` returns.
 
         Args:
             exclude: A run to leave out.
@@ -200,7 +202,7 @@ class ExperienceStore:
             RUN.c.run_id.is_distinct_from(exclude),
         )
         with self._database.read() as connection:
-            return load(connection, wanted)
+            return load(connection, wanted, evidence=False)
 
     def count(self) -> int:
         """Returns the number of completed and failed trials of all runs; cheap."""

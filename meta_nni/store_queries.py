@@ -17,6 +17,7 @@ from meta_nni.store_schema import (
     RUN,
     TRIAL,
     TRIAL_COLUMNS,
+    TRIAL_COLUMNS_TO_LEARN,
     outcome_row,
     run_from_row,
     run_row,
@@ -55,11 +56,14 @@ class ImportSummary:
     trials_unchanged: int = 0
 
 
-def load(connection: Connection, wanted: ColumnElement[bool]) -> list[History]:
-    """Returns the wanted runs with their trials: two queries in all."""
+def load(
+    connection: Connection, wanted: ColumnElement[bool], evidence: bool = True
+) -> list[History]:
+    """Returns the wanted runs with their trials, two queries in all; evidence if asked for."""
+    columns = TRIAL_COLUMNS if evidence else TRIAL_COLUMNS_TO_LEARN
     ids = select(RUN.c.run_id).where(wanted)
     trials: dict[str, list[Trial]] = {}
-    query = select(*TRIAL_COLUMNS).where(TRIAL.c.run_id.in_(ids)).order_by(TRIAL.c.number)
+    query = select(*columns).where(TRIAL.c.run_id.in_(ids)).order_by(TRIAL.c.number)
     for row in connection.execute(query):
         trials.setdefault(row.run_id, []).append(trial_from_row(row))
     spaces: dict[str, SearchSpace] = {}

@@ -28,11 +28,13 @@ from sqlalchemy import (
     Text,
     insert,
     inspect,
+    null,
     select,
+    text,
     update,
 )
 
-from meta_nni.experience_record import finite_or_none
+from meta_nni.experience_record import finite_or_none, finite_tree
 from meta_nni.space import SearchSpace
 from meta_nni.store_engine import StoreError
 from meta_nni.task import Task
@@ -44,6 +46,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "TRIAL",
     "TRIAL_COLUMNS",
+    "TRIAL_COLUMNS_TO_LEARN",
     "clean_text",
     "outcome_row",
     "prepare",
@@ -53,7 +56,12 @@ __all__ = [
     "trial_row",
 ]
 
-MIGRATIONS: tuple[Callable[[Connection], None], ...] = ()
+
+def _add_evidence(connection: Connection) -> None:
+    connection.execute(text("ALTER TABLE meta_nni_trial ADD COLUMN evidence TEXT"))
+
+
+MIGRATIONS: tuple[Callable[[Connection], None], ...] = (_add_evidence,)
 """Steps that bring an older store up to date: `MIGRATIONS[i]` leads to version i + 2."""
 
 SCHEMA_VERSION = 1 + len(MIGRATIONS)
@@ -97,6 +105,7 @@ TRIAL = Table(
     Column("std", Double),
     Column("predicted_seconds", Double),
     Column("why", Text, nullable=False),
+    Column("evidence", Text),
     Column("value", Double),
     Column("reason", Text),
     Column("seconds", Double),
@@ -112,6 +121,11 @@ TRIAL = Table(
 
 TRIAL_COLUMNS = [column for column in TRIAL.c if column.type.python_type not in (bool, datetime)]
 """What `trial_from_row` reads, in its order."""
+
+TRIAL_COLUMNS_TO_LEARN = [
+    null().label(column.name) if column is TRIAL.c.evidence else column for column in TRIAL_COLUMNS
+]
+"""The same, with no evidence: it is large and says nothing that the trials do not."""
 
 
 def prepare(connection: Connection, name: str) -> None:
@@ -193,6 +207,7 @@ def trial_row(run_id: str, trial: Trial) -> dict[str, Any]:
         "std": finite_or_none(suggestion.std),
         "predicted_seconds": finite_or_none(suggestion.seconds),
         "why": clean_text(suggestion.why),
+        "evidence": _packed(finite_tree(suggestion.evidence)),
         "extra": _packed(trial.extra),
         "proposed_at": datetime.now(UTC),
         **(_NO_OUTCOME if trial.result is None else outcome_row(trial.result)),
@@ -226,10 +241,12 @@ def trial_from_row(row: Sequence[Any]) -> Trial:
     Stores of many thousand trials are read in one go, hence the plain tuple and one call
     for all JSON of a row.
     """
-    _, trial_id, number, state, config, source, mean, std, predicted, why, *outcome = row
+    _, trial_id, number, state, config, *proposal = row
+    source, mean, std, predicted, why, evidence, *outcome = proposal
     value, reason, seconds, curve, metrics, budget, extra = outcome
-    config, curve, metrics, budget, extra = json.loads(
-        f"[{config}, {curve or '[]'}, {metrics or '{}'}, {budget or '{}'}, {extra or '{}'}]"
+    config, evidence, curve, metrics, budget, extra = json.loads(
+        f"[{config}, {evidence or '{}'}, {curve or '[]'}, {metrics or '{}'}, {budget or '{}'}, "
+        f"{extra or '{}'}]"
     )
     result = None
     if state in ("completed", "failed"):
@@ -237,7 +254,7 @@ def trial_from_row(row: Sequence[Any]) -> Trial:
         result = Result(value, reason, seconds, curve, _numbers(metrics), _numbers(budget))
     elif reason is not None:
         extra["reason"] = reason
-    suggestion = Suggestion(config, source, mean, std, predicted, why)
+    suggestion = Suggestion(config, source, mean, std, predicted, why, evidence)
     return Trial(trial_id, number, suggestion, state, result, extra)
 
 

@@ -41,6 +41,19 @@ class Suggestion:
         std: Standard deviation of that prediction, same units, or None.
         seconds: Predicted duration of the trial in seconds, or None.
         why: One line for people: what speaks for this config.
+        evidence: The same for programs, JSON values alone; `meta-nni explain` prints it.
+            Each key may be absent, others are kept, and lists begin with what matters most:
+
+            - "tasks": what earlier runs say, `{"task": name, "run_id": id, "weight": w,
+              "trials": [...]}` each; w is what they add to the prediction, as a signed
+              share, -1 to 1, of all that is added. "trials" are those without which the
+              task's part would change most, `{"number": n, "value": v or null, "weight":
+              w}` each; w is that change, as the same kind of share.
+            - "own": this run's trials, likewise; w is what each adds.
+            - "decisions": `{"parameter": name, "value": any, "effect": e}` each; e says how
+              much better the prediction is with this value than the mean over its
+              alternatives, in the units of the metric; above 0 is better in either direction.
+            - "no_transfer": probability, 0 to 1, that earlier runs do not bear on this one.
     """
 
     config: Config
@@ -49,6 +62,7 @@ class Suggestion:
     std: float | None = None
     seconds: float | None = None
     why: str = ""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,24 @@ from meta_nni.store import ExperienceStore
 from meta_nni.task import Task
 from meta_nni.trial import History, Objective, Result, Run, State, Suggestion, Trial
 
+EVIDENCE: dict[str, Any] = {
+    "tasks": [
+        {
+            "task": "fashion",
+            "run_id": "earlier",
+            "weight": 0.7,
+            "trials": [
+                {"number": 3, "value": 0.8, "weight": 0.4},
+                {"number": 1, "value": None, "weight": -0.1},
+            ],
+        }
+    ],
+    "own": [{"number": 0, "value": 0.7, "weight": 0.2}],
+    "decisions": [{"parameter": "layer", "value": "conv", "effect": 0.03}],
+    "no_transfer": 0.25,
+}
+"""What a proposal's evidence looks like."""
+
 SPACE = SearchSpace.from_nni(
     {
         "block/depth": {"_type": "choice", "_value": [1, 2, 3]},

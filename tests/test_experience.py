@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 import pytest
-from histories import SPACE, make_config, make_history, make_run, make_trial
+from histories import EVIDENCE, SPACE, make_config, make_history, make_run, make_trial
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -54,7 +54,13 @@ def document() -> dict[str, Any]:
                 "curve": [0.8, None, 0.93],
                 "metrics": {"precision": 0.92, "loss": None},
                 "budget": {"epochs": 5},
-                "proposal": {"source": "adapted", "mean": 0.9, "std": 0.1, "who": "x"},
+                "proposal": {
+                    "source": "adapted",
+                    "mean": 0.9,
+                    "std": 0.1,
+                    "who": "x",
+                    "evidence": copy.deepcopy(EVIDENCE),
+                },
                 "host": {"job": 3},
             },
             {"config": make_config(2), "value": None, "state": "failed", "reason": "memory"},
@@ -92,7 +98,7 @@ def test_documented_example_is_read() -> None:
     assert (first.value, first.result.seconds, first.result.budget) == (0.93, 12.3, {"epochs": 5.0})
     assert math.isnan(first.result.curve[1])
     assert math.isnan(first.result.metrics["loss"])
-    assert first.suggestion == Suggestion(make_config(), "adapted", 0.9, 0.1)
+    assert first.suggestion == Suggestion(make_config(), "adapted", 0.9, 0.1, evidence=EVIDENCE)
     assert first.extra == {"host": {"job": 3}, "proposal": {"who": "x"}}
     assert (failed.trial_id, failed.result) == ("1", Result.failed("memory"))
     assert (lost.result, lost.extra) == (None, {"reason": "closed"})
@@ -217,6 +223,13 @@ def edited(path: str, value: Any) -> dict[str, Any]:
         ("trials.0.metrics.loss", [], r"trials\[0\].metrics.loss: got \[\]"),
         ("task.metafeatures.n_train", None, "task: metafeature 'n_train' .* is None"),
         ("trials.0.proposal.mean", {}, r"trials\[0\].proposal.mean: got \{\}"),
+        (
+            "trials.0.proposal.evidence",
+            [1],
+            r"trials\[0\].proposal.evidence: got \[1\], expected an",
+        ),
+        ("trials.0.proposal.evidence", "x", r"trials\[0\].proposal.evidence: got \"x\""),
+        ("trials.0.proposal.evidence.own.0.weight", math.inf, r"trials.*own\[0\].weight: got Inf"),
         ("note", [0.1, {"x": -math.inf}], r"note\[1\].x: got -Infinity"),
     ],
 )
@@ -315,6 +328,7 @@ suggestions = st.builds(
     st.none() | numbers,
     st.none() | numbers,
     st.just("") | texts,
+    st.just(EVIDENCE) | st.dictionaries(st.text(), trees, max_size=2),
 )
 
 

@@ -191,17 +191,18 @@ def set_version(path: Path, version: object) -> None:
         connection.commit()
 
 
-@pytest.mark.parametrize("version", [2, 0, "x"])
+@pytest.mark.parametrize("version", [3, 0, "x"])
 def test_an_unknown_version_is_refused(path: Path, version: object) -> None:
     set_version(path, version)
     with pytest.raises(
-        StoreError, match=f"experience.db has version {version}, .* reads versions 1 to 1; upgrade"
+        StoreError, match=f"experience.db has version {version}, .* reads versions 1 to 2; upgrade"
     ):
         ExperienceStore.open(path)
 
 
 def test_an_older_store_is_brought_up_to_date(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[int] = []
+    set_version(path, 1)
     monkeypatch.setattr(store_schema, "SCHEMA_VERSION", 3)
     monkeypatch.setattr(
         store_schema, "MIGRATIONS", (lambda _: done.append(2), lambda _: done.append(3))
@@ -218,8 +219,8 @@ def test_a_failed_migration_changes_nothing(path: Path, monkeypatch: pytest.Monk
         raise RuntimeError("no")
 
     with monkeypatch.context() as patch:
-        patch.setattr(store_schema, "SCHEMA_VERSION", 2)
-        patch.setattr(store_schema, "MIGRATIONS", (step,))
+        patch.setattr(store_schema, "SCHEMA_VERSION", 3)
+        patch.setattr(store_schema, "MIGRATIONS", (step, step))
         with pytest.raises(RuntimeError):
             ExperienceStore.open(path)
     assert ExperienceStore.open(path).history("run") == make_history()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from histories import SPACE, fill, make_config, make_history, make_run, make_trial
+from histories import EVIDENCE, SPACE, fill, make_config, make_history, make_run, make_trial
 
 from meta_nni.space import SearchSpace
 from meta_nni.store import ExperienceStore, RunSummary, StoreError
@@ -141,6 +141,34 @@ def test_numbers_that_are_not_finite(store: ExperienceStore) -> None:
     assert trial.result.curve[0] == 0.5
     assert math.isnan(trial.result.curve[1])
     assert math.isnan(trial.result.metrics["loss"])
+
+
+def explained(evidence: dict[str, Any]) -> Trial:
+    suggestion = Suggestion(make_config(), "adapted", 0.9, evidence=evidence)
+    return Trial("0", 0, suggestion).with_result(VALUE)
+
+
+def test_evidence_is_kept(store: ExperienceStore) -> None:
+    kept = History(make_run(), (explained({**EVIDENCE, "later": [{"any": "thing \0"}]}),))
+    fill(store, kept)
+    assert store.history("run") == kept
+
+
+def test_what_is_read_to_learn_from_has_no_evidence(store: ExperienceStore) -> None:
+    fill(store, History(make_run(), (explained(EVIDENCE),)))
+    assert store.histories() == [History(make_run(), (explained({}),))]
+
+
+def test_evidence_that_is_not_finite_is_null(store: ExperienceStore) -> None:
+    fill(store, History(make_run(), (explained({"own": [{"weight": math.nan}], "a": math.inf}),)))
+    (trial,) = store.history("run").trials
+    assert trial.suggestion.evidence == {"own": [{"weight": None}], "a": None}
+
+
+def test_evidence_that_is_not_json_is_refused(store: ExperienceStore) -> None:
+    store.add_run(make_run())
+    with pytest.raises(StoreError, match="cannot be stored as JSON"):
+        store.add_trials("run", [explained({"own": {1, 2}})])
 
 
 def test_words_that_databases_refuse(store: ExperienceStore) -> None:

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from histories import fill, make_config, make_history, make_run, make_trial
+from histories import EVIDENCE, fill, make_config, make_history, make_run, make_trial
 
 from meta_nni.experience import ExperienceError, write_experience
 from meta_nni.store import ExperienceStore, ImportSummary, StoreError
-from meta_nni.trial import History, Result, Trial
+from meta_nni.trial import History, Result, Suggestion, Trial
 
 FAILED = Result.failed("out of memory")
 
@@ -33,6 +33,16 @@ def test_an_export_is_imported_whole(
     assert {run.origin for run in second.runs()} == {"imported"}
     second.export(tmp_path / "again.jsonl")
     assert (tmp_path / "again.jsonl").read_bytes() == file.read_bytes()
+
+
+def test_an_export_has_the_evidence(new_store: Callable[[], ExperienceStore], file: Path) -> None:
+    trial = Trial("0", 0, Suggestion(make_config(), "adapted", evidence=EVIDENCE))
+    first, second = new_store(), new_store()
+    fill(first, History(make_run(), (trial,)))
+    first.export(file)
+    second.import_(file)
+    assert second.history("run") == first.history("run")
+    assert second.history("run").trials[0].suggestion.evidence == EVIDENCE
 
 
 def test_an_export_names_seed_and_controller(store: ExperienceStore, file: Path) -> None:
