@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from meta_nni.controllers import Controller, make
+from meta_nni.controllers import CONTROLLERS
 from meta_nni.data import LOADERS
 from meta_nni.search import KNOWLEDGE
 from meta_nni.store import ExperienceStore
@@ -30,7 +30,7 @@ class TunerArguments:
         knowledge: "shipped" or "none".
         task: Name, direction and given metafeatures.
         data: Where the training rows are; None without data.
-        controller: Who decides.
+        controller: Who decides, by name.
         seed: An int, or None.
         recipe: Name of how trials are trained, or None.
     """
@@ -39,7 +39,7 @@ class TunerArguments:
     knowledge: str
     task: Task
     data: Mapping[str, Any] | None
-    controller: Controller
+    controller: str
     seed: int | None
     recipe: str | None
 
@@ -61,7 +61,7 @@ class TunerArguments:
             task=Task.from_spec(task, objective),  # type: ignore[arg-type]
             knowledge=_one_of("knowledge", given["knowledge"], KNOWLEDGE),
             data=_data(given["data"]),
-            controller=make(given["controller"]),
+            controller=_one_of("controller", given["controller"], tuple(CONTROLLERS)),
             seed=_seed(given["seed"]),
             recipe=_recipe(given["recipe"]),
             store=ExperienceStore.open(_store(given["store"])),
@@ -78,7 +78,9 @@ def refuse_unknown(unknown: Mapping[str, Any], known: Sequence[str]) -> None:
 
 def _one_of(name: str, value: Any, options: Sequence[str]) -> str:
     if value not in options:
-        raise ArgumentError(f"{name} is {value!r}, expected one of {list(options)}")
+        near = difflib.get_close_matches(str(value), options, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ArgumentError(f"{name} is {value!r}, expected one of {list(options)}{hint}")
     return str(value)
 
 

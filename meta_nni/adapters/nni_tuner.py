@@ -24,10 +24,12 @@ from meta_nni.adapters.nni_process import (
     reported,
 )
 from meta_nni.adapters.nni_result import from_final
+from meta_nni.controllers import make
 from meta_nni.data import load_data
 from meta_nni.metafeatures import compute_metafeatures
 from meta_nni.search import Search, SpaceExhausted
 from meta_nni.space import SearchSpace, SpaceError
+from meta_nni.store_checkpoints import checkpoint_path
 from meta_nni.task import Task
 from meta_nni.trial import Config, Run, Suggestion
 
@@ -63,7 +65,7 @@ class MetaTuner(Tuner):  # type: ignore[misc]
         task: A name, or `{"name": …, "metafeatures": {…}}`; None: the experiment's id.
         data: Where the training rows are, such as `{"npz": file}`, to compute metafeatures
             from; those given in `task` take precedence.
-        controller: "meta", "portfolio", "evolution" or "random".
+        controller: "meta", "portfolio", "evolution", "reinforce" or "random".
         optimize_mode: "maximize" or "minimize".
         seed: Of all proposals; None draws one and logs it. A resumed run keeps its own.
         recipe: Name of how the trials train and measure, recorded with the run.
@@ -127,9 +129,8 @@ class MetaTuner(Tuner):  # type: ignore[misc]
             recipe=given.recipe,
             environment=environment(),
         )
-        return Search.open(
-            given.store, run, given.controller, seed=given.seed, knowledge=given.knowledge
-        )
+        controller = make(given.controller, checkpoint_path(given.store.name, space))
+        return Search.open(given.store, run, controller, seed=given.seed, knowledge=given.knowledge)
 
     def _task(self) -> Task:
         """The task with the metafeatures of its data; a known run has them already."""

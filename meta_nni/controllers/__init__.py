@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from pathlib import Path
 
 from meta_nni.controllers.base import Controller
 from meta_nni.controllers.evolution import EvolutionController
 from meta_nni.controllers.meta import MetaController
 from meta_nni.controllers.portfolio import PortfolioController
 from meta_nni.controllers.random import RandomController
+from meta_nni.controllers.reinforce import ReinforceController
 
 __all__ = [
     "CONTROLLERS",
@@ -18,6 +20,7 @@ __all__ = [
     "MetaController",
     "PortfolioController",
     "RandomController",
+    "ReinforceController",
     "make",
 ]
 
@@ -25,13 +28,18 @@ CONTROLLERS: dict[str, Callable[[], Controller]] = {
     "meta": MetaController,
     "portfolio": PortfolioController,
     "evolution": EvolutionController,
+    "reinforce": ReinforceController,
     "random": RandomController,
 }
 """The controllers by the name that hosts and users call them."""
 
 
-def make(name: str) -> Controller:
+def make(name: str, checkpoint: Path | None = None) -> Controller:
     """Makes the controller called `name`.
+
+    Args:
+        name: One of `CONTROLLERS`.
+        checkpoint: See `MetaController`; the others need none.
 
     Raises:
         ValueError: if there is none of that name; the message names the known ones.
@@ -40,4 +48,4 @@ def make(name: str) -> Controller:
         near = difflib.get_close_matches(str(name), CONTROLLERS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"controller is {name!r}, expected one of {list(CONTROLLERS)}{hint}")
-    return CONTROLLERS[name]()
+    return MetaController(checkpoint) if name == "meta" else CONTROLLERS[name]()

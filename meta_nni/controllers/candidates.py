@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,86 +14,141 @@ from meta_nni.policy.training import Policy
 from meta_nni.space import SearchSpace
 from meta_nni.trial import Config, History
 
-__all__ = ["Candidates"]
+__all__ = ["Candidates", "Pool"]
 
 Floats = npt.NDArray[np.float64]
 
-_MAX_GRID = 4096  # spaces up to this size are candidates as a whole
-_NUM_RANDOM = 2000
+_MAX_GRID = 16384  # spaces up to this size are candidates as a whole
+_NUM_RANDOM = 3000
+_NUM_GENERATED = 300  # by the network
 _NUM_ADOPTED = 5  # of the best trials of each source
-_NUM_ELITE = 20  # of these, by what the sources predict, the neighbours are added
-_NUM_BEST = 3  # of these trials of the run, the neighbours are added at each proposal
-_NUM_FRESH = 50  # random configs drawn anew at each proposal
+_NUM_CLIMBERS = 30  # whose neighbours are added in each round of hill climbing
+_NUM_ROUNDS = 4
+_NUM_ELITE = 1500  # of all these, by what the sources predict; the rest is random
+_NUM_BEST = 2  # of these trials of the run, the neighbours are added at each proposal
+_NUM_FRESH = 25  # random configs drawn anew at each proposal
+
+
+class Pool(NamedTuple):
+    """Configs as arrays.
+
+    Attributes:
+        configs: N configs.
+        keys: Their canonical keys.
+        x: Their `vectors`, shape (N, P, F).
+        features: The sources' predictions, shape (N, S).
+    """
+
+    configs: list[Config]
+    keys: list[str]
+    x: Floats
+    features: Floats
+
+    def __add__(self, other: Pool) -> Pool:  # type: ignore[override]
+        return Pool(
+            self.configs + other.configs,
+            self.keys + other.keys,
+            np.concatenate([self.x, other.x]),
+            np.concatenate([self.features, other.features]),
+        )
+
+    def take(self, rows: Iterable[int]) -> Pool:
+        """Returns the given rows, in that order."""
+        index = np.fromiter(rows, int)
+        configs, keys = [self.configs[i] for i in index], [self.keys[i] for i in index]
+        return Pool(configs, keys, self.x[index], self.features[index])
 
 
 class Candidates:
     """A fixed pool, encoded once, and what is added to it at each proposal.
 
     The pool of a small space is all of it. Of a larger one: random configs, the best
-    trials of the sources, and the neighbours of those that the sources predict best.
+    trials of the sources, what the network generates, and what climbing from the best of
+    these along the sources' predictions finds. Where only measured configs may be tried,
+    these are the pool.
     """
 
-    def __init__(self, space: SearchSpace, policy: Policy, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        policy: Policy,
+        rng: np.random.Generator,
+        only: Iterable[Config] | None = None,
+    ) -> None:
         self._space, self._policy = space, policy
-        self._whole = space.size is not None and space.size <= _MAX_GRID
-        self._configs = list(space.configs()) if self._whole else self._build(rng)
-        self._keys = [space.key(config) for config in self._configs]
-        self._x = vectors(space, self._configs)
-        self._features = policy.features(self._x)
+        if only is not None:
+            self._whole, configs = True, list(only)
+        else:
+            self._whole = space.size is not None and space.size <= _MAX_GRID
+            configs = list(space.configs()) if self._whole else self._drawn(rng)
+        self._only = only is not None
+        self._pool = self.encoded(configs, set())
+        if not self._whole:
+            self._climb(rng)
 
-    def _build(self, rng: np.random.Generator) -> list[Config]:
-        space, policy = self._space, self._policy
-        pool = [space.sample(rng) for _ in range(_NUM_RANDOM)]
-        for source in policy.sources:
+    def _drawn(self, rng: np.random.Generator) -> list[Config]:
+        space = self._space
+        drawn = [space.sample(rng) for _ in range(_NUM_RANDOM)]
+        for source in self._policy.sources:
             good = source.history.ranked[:_NUM_ADOPTED]
-            pool += [space.adopt(trial.config, source.history.run.space, rng) for trial in good]
-        if policy.sources:
-            score = policy.features(vectors(space, pool)) @ policy.weights
-            elite = np.argsort(-score, kind="stable")[:_NUM_ELITE]
-            pool += [near for i in elite for near in space.neighbours(pool[i], rng)]
-        unique = {space.key(config): config for config in pool}
-        return list(unique.values())
+            drawn += [space.adopt(trial.config, source.history.run.space, rng) for trial in good]
+        if self._policy.network is not None:
+            drawn += self._policy.network.sample(self._policy.task, _NUM_GENERATED, rng)
+        return drawn
 
-    def fresh(
-        self, history: History, seen: set[str], rng: np.random.Generator
-    ) -> tuple[list[Config], Floats, Floats] | None:
-        """Returns candidates that are not in `seen`, or None if the space is exhausted.
+    def _climb(self, rng: np.random.Generator) -> None:
+        """Adds the neighbours of the configs that the sources predict best, again and again."""
+        if not self._policy.sources:
+            return
+        climbed: set[str] = set()
+        known = set(self._pool.keys)
+        for _ in range(_NUM_ROUNDS):
+            ranked = np.argsort(-self._predicted(), kind="stable")
+            top = [i for i in ranked[: 2 * _NUM_CLIMBERS] if self._pool.keys[i] not in climbed]
+            top = top[:_NUM_CLIMBERS]
+            climbed |= {self._pool.keys[i] for i in top}
+            self._pool += self.near([self._pool.configs[i] for i in top], known, rng)
+        ranked = np.argsort(-self._predicted(), kind="stable")
+        rest = ranked[_NUM_ELITE:]
+        kept = rng.permutation(rest)[: _NUM_RANDOM - _NUM_ELITE // 2]
+        self._pool = self._pool.take([*ranked[:_NUM_ELITE], *kept])
+
+    def _predicted(self) -> Floats:
+        return np.asarray(self._pool.features @ self._policy.weights, float)
+
+    def fresh(self, history: History, seen: set[str], rng: np.random.Generator) -> Pool | None:
+        """Returns candidates that are not in `seen`, or None if there are none left.
 
         Args:
             history: The run; neighbours of its best trials become candidates.
             seen: Canonical keys of the configs to avoid; left as it is.
             rng: Source of randomness.
-
-        Returns:
-            N configs, their `vectors` (N, P, F) and the sources' predictions (N, S).
         """
-        keep = [i for i, key in enumerate(self._keys) if key not in seen]
-        configs = [self._configs[i] for i in keep]
-        x, features = self._x[keep], self._features[keep]
+        pool = self._pool.take(i for i, key in enumerate(self._pool.keys) if key not in seen)
         if not self._whole:
-            taken = seen | set(self._keys)
-            added = [config for config in self._near(history, rng) if self._take(config, taken)]
-            if added:
-                new = vectors(self._space, added)
-                configs += added
-                x = np.concatenate([x, new])
-                features = np.concatenate([features, self._policy.features(new)])
-        if not configs:
-            last = draw_fresh(self._space, set(seen), rng)
-            if last is None:
-                return None
-            configs, x = [last], vectors(self._space, [last])
-            features = self._policy.features(x)
-        return configs, x, features
+            taken = seen | set(self._pool.keys)
+            best = [trial.config for trial in history.ranked[:_NUM_BEST]]
+            drawn = [self._space.sample(rng) for _ in range(_NUM_FRESH)]
+            pool += self.near(best, taken, rng) + self.encoded(drawn, taken)
+        if pool.configs or self._only:
+            return pool if pool.configs else None
+        last = draw_fresh(self._space, set(seen), rng)
+        return None if last is None else self.encoded([last], set())
 
-    def _take(self, config: Config, taken: set[str]) -> bool:
-        key = self._space.key(config)
-        fresh = key not in taken
-        taken.add(key)
-        return fresh
+    def near(self, configs: Iterable[Config], taken: set[str], rng: np.random.Generator) -> Pool:
+        """Returns the neighbours of configs that are not in `taken`, and adds their keys."""
+        if self._whole:
+            return self.encoded([], taken)
+        found = (near for config in configs for near in self._space.neighbours(config, rng))
+        return self.encoded(found, taken)
 
-    def _near(self, history: History, rng: np.random.Generator) -> Iterator[Config]:
-        for trial in history.ranked[:_NUM_BEST]:
-            yield from self._space.neighbours(trial.config, rng)
-        for _ in range(_NUM_FRESH):
-            yield self._space.sample(rng)
+    def encoded(self, configs: Iterable[Config], taken: set[str]) -> Pool:
+        """Encodes the configs that are not in `taken`, and adds their keys."""
+        unique: dict[str, Config] = {}
+        for config in configs:
+            key = self._space.key(config)
+            if key not in taken:
+                taken.add(key)
+                unique[key] = config
+        x = vectors(self._space, list(unique.values()))
+        return Pool(list(unique.values()), list(unique), x, self._policy.features(x))

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from meta_nni.controllers.fresh import draw_fresh, tried_keys
+from meta_nni.policy.generator import stream
+from meta_nni.policy.neural import NeuralPolicy
 from meta_nni.trial import Config, History, Run, Suggestion, Trial
 
 __all__ = ["EvolutionController"]
 
 
-@dataclass(frozen=True)
+@dataclass
 class EvolutionController:
     """Regularized evolution (Real et al. 2019, algorithm 1).
 
@@ -23,13 +25,23 @@ class EvolutionController:
     Attributes:
         population_size: P of the paper; as many random trials come first.
         sample_size: S of the paper: how many of the population enter a tournament.
+        warm: Draws the first population from the generator trained on the sources, if
+            there are any, instead of uniformly.
+        steps: Of that training; None leaves it to `NeuralPolicy.train`.
     """
 
     population_size: int = 20
     sample_size: int = 5
+    warm: bool = False
+    steps: int | None = None
+    _policy: NeuralPolicy | None = field(default=None, init=False, repr=False)
 
     def learn(self, run: Run, sources: Sequence[History], rng: np.random.Generator) -> None:
-        """Learns nothing."""
+        """Learns nothing, or the generator: some seconds, and TensorFlow is loaded."""
+        self._policy = None
+        if self.warm and sources:
+            seed = int(rng.integers(2**31))
+            self._policy = NeuralPolicy.train(run.space, sources, seed=seed, steps=self.steps)
 
     def propose(self, history: History, count: int, rng: np.random.Generator) -> list[Suggestion]:
         """See `Controller.propose`."""
@@ -41,12 +53,26 @@ class EvolutionController:
                 None if random_phase or not history.completed else self._mutate(history, seen, rng)
             )
             if suggestion is None:
-                config = draw_fresh(history.run.space, seen, rng)
-                if config is None:
-                    break
-                suggestion = Suggestion(config, source="random", why="drawn at random")
+                suggestion = self._draw(history, seen, rng)
+            if suggestion is None:
+                break
             suggestions.append(suggestion)
         return suggestions
+
+    def _draw(
+        self, history: History, seen: set[str], rng: np.random.Generator
+    ) -> Suggestion | None:
+        """One of the first population."""
+        policy, run = self._policy, history.run
+        if policy is None:
+            config = draw_fresh(run.space, seen, rng)
+            source, why = "random", "drawn at random"
+        else:
+            config = draw_fresh(
+                run.space, seen, rng, stream(policy.network, run.task, rng).__next__
+            )
+            source, why = "zero-shot", "drawn from what was good on other tasks"
+        return None if config is None else Suggestion(config, source, why=why)
 
     def _mutate(
         self, history: History, seen: set[str], rng: np.random.Generator

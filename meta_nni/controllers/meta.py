@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from meta_nni.controllers.candidates import Candidates
+from meta_nni.controllers.candidates import Candidates, Pool
 from meta_nni.controllers.encoded import EncodedTrials
+from meta_nni.controllers.evidence import explain, in_words
 from meta_nni.controllers.fresh import draw_fresh
+from meta_nni.controllers.observed import Observed
 from meta_nni.policy.cost import CostModel, log_seconds
-from meta_nni.policy.kernel import vectors
-from meta_nni.policy.posterior import Evidence, Posterior, Prediction, expected_improvement
-from meta_nni.policy.training import Policy, train
-from meta_nni.policy.warp import Warp
+from meta_nni.policy.neural import NeuralPolicy
+from meta_nni.policy.posterior import expected_improvement
+from meta_nni.policy.refresh import refresh
+from meta_nni.policy.training import train
 from meta_nni.trial import Config, History, Run, Suggestion
 
 __all__ = ["MetaController"]
@@ -24,8 +26,9 @@ __all__ = ["MetaController"]
 Floats = npt.NDArray[np.float64]
 
 _INITIAL = 4  # random trials of a run without sources, before its own model decides
-_EXPLORE_EVERY = 8  # with sources: each eighth trial asks the cold model alone
-_FAILURE_GAP = 0.5  # a failure counts as this much below the worst value, warped
+_NUM_SCREENED = (700, 300)  # candidates that are weighed: the best by a first look, others
+_NUM_REFINED = 2  # rounds in which the neighbours of the best candidate are weighed, too
+_NEARLY = 0.05  # of candidates within this share of the best, the cheapest is proposed
 
 # Threads of linear algebra only wait for one another while trials use every core, and
 # their number changes rounding, so that a seed would give other proposals elsewhere.
@@ -36,154 +39,168 @@ class MetaController:
     """Proposes by expected improvement under a posterior over sources and a cold model.
 
     The first trial already comes from other tasks; every result changes the next
-    proposal at once (see `policy.posterior`). Without sources it is Bayesian optimisation
-    from four random trials on. Failures count as bad results, pending trials as having
-    reached what was predicted of them, so that a batch spreads (kriging believer,
-    Ginsbourger et al. 2010).
+    proposal at once (see `policy.posterior`). The third trial, and each eighth, asks the
+    cold model alone, so that sources that mislead are found out. Without sources it is
+    Bayesian optimisation from four random trials on. Of about equally promising configs
+    the one that is expected to be cheapest is proposed.
+
+    Args:
+        checkpoint: Where the network is kept that learns from all earlier runs together; it
+            learns again, for some seconds, when there are results that it has not seen.
+            None does without, and without TensorFlow.
+        only: The only configs that may be proposed, where others cannot be measured.
+        per_second: Whether to maximise expected improvement per predicted second
+            (Snoek et al. 2012, section 3.2) instead of expected improvement.
     """
 
-    def __init__(self) -> None:
-        self._policy: Policy | None = None
+    def __init__(
+        self,
+        checkpoint: Path | None = None,
+        *,
+        only: Iterable[Config] | None = None,
+        per_second: bool = False,
+    ) -> None:
+        self._checkpoint = checkpoint
+        self._only = None if only is None else list(only)
+        self._per_second = per_second
+        self._learned_for: Run | None = None
 
     def learn(self, run: Run, sources: Sequence[History], rng: np.random.Generator) -> None:
-        """Trains the policy on the sources; a few seconds at most."""
+        """Trains the policy on the sources."""
+        seed = int(rng.integers(2**31))
+
+        def network(histories: Sequence[History]) -> NeuralPolicy | None:
+            if self._checkpoint is None:
+                return None
+            return refresh(self._checkpoint, run.space, histories, seed)
+
         with threadpool_limits(**_ONE_THREAD):
-            self._policy = train(run, sources, rng)
-            self._candidates = Candidates(run.space, self._policy, rng)
+            self._policy = train(run, sources, rng, network)
+            self._candidates = Candidates(run.space, self._policy, rng, self._only)
         self._encoded = EncodedTrials(run.space, self._policy)
-        self._cost = CostModel(self._policy.sources, self._policy.weights)
+        self._cost = CostModel(
+            self._policy.sources, self._policy.weights[: len(self._policy.sources)]
+        )
+        self._learned_for = run
 
     def propose(self, history: History, count: int, rng: np.random.Generator) -> list[Suggestion]:
         """See `Controller.propose`."""
-        if self._policy is None:
+        if self._learned_for is None:
             # A stream of its own, so that `rng` gives the same proposals to a trained policy.
             self.learn(history.run, (), rng.spawn(1)[0])
         with threadpool_limits(**_ONE_THREAD):
             return self._propose(history, count, rng)
 
     def _propose(self, history: History, count: int, rng: np.random.Generator) -> list[Suggestion]:
-        assert self._policy is not None
-        state = _observe(history, self._policy, self._encoded)
+        observed = Observed.of(history, self._policy, self._encoded)
         seen = self._encoded.keys(history.trials)
         suggestions: list[Suggestion] = []
         for number in range(len(history.trials), len(history.trials) + count):
-            suggestion = self._next(history, state, number, seen, rng)
-            if suggestion is None:
+            explores = number % 8 == 7 or number == 2
+            chosen = self._choose(history, observed, number, explores, seen, rng)
+            if chosen is None:
                 break
-            suggestions.append(suggestion)
-            state = self._believe(history, state, suggestion.config)
+            seen |= set(chosen.keys)
+            suggestions.append(self._suggest(history, observed, chosen, number, explores, rng))
+            if len(suggestions) < count:
+                observed = observed.believing(chosen.x, chosen.features)
         return suggestions
 
-    def _next(
-        self, history: History, state: _State, number: int, seen: set[str], rng: np.random.Generator
-    ) -> Suggestion | None:
-        assert self._policy is not None
-        warm = len(self._policy.sources) > 0
-        if not warm and number < _INITIAL:
-            config = draw_fresh(history.run.space, seen, rng)
-            why = "drawn at random: nothing is known yet"
-            return None if config is None else Suggestion(config, "exploration", why=why)
+    def _choose(
+        self,
+        history: History,
+        observed: Observed,
+        number: int,
+        explores: bool,
+        seen: set[str],
+        rng: np.random.Generator,
+    ) -> Pool | None:
+        """The next config, as a pool of one; None if there is none left."""
+        if not self._policy.sources and number < _INITIAL and self._only is None:
+            config = draw_fresh(history.run.space, set(seen), rng)
+            return None if config is None else self._candidates.encoded([config], set())
         pool = self._candidates.fresh(history, seen, rng)
         if pool is None:
             return None
-        configs, x, features = pool
-        explore = warm and number % _EXPLORE_EVERY == _EXPLORE_EVERY - 1
-        prediction = state.posterior.predict(x, features, cold=explore)
-        first = state.num_measured == 0 and not explore
-        best = float(state.z.max()) if len(state.z) else 0.0
-        score = prediction.mean if first else expected_improvement(prediction, best)
-        index = int(np.argmax(score))
-        seen.add(history.run.space.key(configs[index]))
-        source = "exploration" if explore else "adapted" if state.num_measured else "zero-shot"
-        believed = state.posterior.predict(x[[index]], features[[index]])
-        return self._suggest(history, state, configs[index], x[[index]], source, believed)
+        if not self._policy.sources and number < _INITIAL:
+            return pool.take([int(rng.integers(len(pool.configs)))])
+        pool = _screened(pool, observed, rng)
+        score = self._score(history, observed, pool, explores)
+        taken = seen | set(pool.keys)
+        for _ in range(_NUM_REFINED):
+            best = pool.configs[int(np.argmax(score))]
+            near = self._candidates.near([best], taken, rng)
+            if not near.configs:
+                break
+            more = self._score(history, observed, near, explores)
+            pool, score = pool + near, np.concatenate([score, more])
+        return self._cheapest(history, pool, score)
+
+    def _score(self, history: History, observed: Observed, pool: Pool, explores: bool) -> Floats:
+        """What is to be maximised, shape (N,)."""
+        warm = len(self._policy.sources) > 0
+        prediction = observed.posterior.predict(pool.x, pool.features, cold=warm and explores)
+        z = observed.evidence.z
+        if len(z) == 0:
+            return prediction.mean
+        gain = expected_improvement(prediction, float(z.max()))
+        seconds = self._seconds(history, pool) if self._per_second else None
+        return gain if seconds is None else gain / seconds
+
+    def _cheapest(self, history: History, pool: Pool, score: Floats) -> Pool:
+        seconds = self._seconds(history, pool)
+        if seconds is None:
+            return pool.take([int(np.argmax(score))])
+        enough = score.max() - _NEARLY * float(score.max() - np.median(score))
+        return pool.take([int(np.argmin(np.where(score >= enough, seconds, np.inf)))])
+
+    def _seconds(self, history: History, pool: Pool) -> Floats | None:
+        logs = [log_seconds(trial) for trial in history.trials]
+        timed = [t for t, log in zip(history.trials, logs, strict=True) if log is not None]
+        own = np.array([log for log in logs if log is not None])
+        return self._cost.predict(pool.x, self._encoded(timed)[0], own)
 
     def _suggest(
         self,
         history: History,
-        state: _State,
-        config: Config,
-        x: Floats,
-        source: str,
-        prediction: Prediction,
+        observed: Observed,
+        chosen: Pool,
+        number: int,
+        explores: bool,
+        rng: np.random.Generator,
     ) -> Suggestion:
-        assert self._policy is not None
+        prediction = observed.posterior.predict(chosen.x, chosen.features)
         mean = std = None
-        if state.measurable:
-            z, width = float(prediction.mean[0]), float(prediction.std[0])
-            mean = history.run.task.sign * float(state.warp.inverse(np.array(z)))
-            std = state.warp.deviation(z, width)
-        logs = [log_seconds(trial) for trial in history.trials]
-        timed = [t for t, log in zip(history.trials, logs, strict=True) if log is not None]
-        own = np.array([log for log in logs if log is not None])
-        seconds = self._cost.predict(x, self._encoded(timed)[0], own)
-        why = _explain(self._policy, state, x)
+        if observed.measurable:
+            mean = observed.sign * float(observed.in_units(prediction.mean)[0])
+            std = observed.warp.deviation(float(prediction.mean[0]), float(prediction.std[0]))
+        seconds = self._seconds(history, chosen)
+        space = history.run.space
+        # A stream of its own: explaining does not change what is proposed.
+        near = self._candidates.encoded(space.neighbours(chosen.configs[0], rng.spawn(1)[0]), set())
+        evidence = explain(self._policy, observed, chosen, near, space)
+        warm = len(self._policy.sources) > 0
+        cold_start = not warm and number < _INITIAL
         return Suggestion(
-            config, source, mean, std, None if seconds is None else float(seconds[0]), why
+            chosen.configs[0],
+            "exploration" if cold_start or (warm and explores) else _SOURCES[bool(observed.trials)],
+            mean,
+            std,
+            None if seconds is None else float(seconds[0]),
+            "drawn at random: nothing is known yet"
+            if cold_start
+            else in_words(evidence, len(observed.trials)),
+            evidence,
         )
 
-    def _believe(self, history: History, state: _State, config: Config) -> _State:
-        """The state after a pending config reached its predicted value."""
-        assert self._policy is not None
-        x = vectors(history.run.space, [config])
-        return state.with_pending(self._policy, x)
+
+_SOURCES = {False: "zero-shot", True: "adapted"}
 
 
-@dataclass(frozen=True)
-class _State:
-    """What the controller knows of a run: its results, warped, and the posterior."""
-
-    x: Floats
-    features: Floats
-    z: Floats
-    warp: Warp
-    num_measured: int
-    measurable: bool
-    posterior: Posterior
-
-    def with_pending(self, policy: Policy, x: Floats) -> _State:
-        features = policy.features(x)
-        z = self.posterior.predict(x, features).mean
-        joined = (
-            np.concatenate([self.x, x]),
-            np.concatenate([self.features, features]),
-            np.concatenate([self.z, z]),
-        )
-        posterior = Posterior(policy.kernel, policy.weights, Evidence(*joined))
-        return _State(*joined, self.warp, self.num_measured, self.measurable, posterior)
-
-
-def _observe(history: History, policy: Policy, encoded: EncodedTrials) -> _State:
-    ended = [trial for trial in history.trials if trial.state in ("completed", "failed")]
-    sign = history.run.task.sign
-    values = np.array([sign * trial.value for trial in ended if trial.value is not None], float)
-    warp = Warp.fit(values, policy.prior)
-    warped = warp.forward(values)
-    worst = (float(warped.min()) if len(warped) else -1.0) - _FAILURE_GAP
-    z = np.full(len(ended), worst)
-    z[[trial.value is not None for trial in ended]] = warped
-    x, features = encoded(ended)
-    posterior = Posterior(policy.kernel, policy.weights, Evidence(x, features, z))
-    measurable = len(values) > 0 or policy.prior is not None
-    state = _State(x, features, z, warp, len(ended), measurable, posterior)
-    for trial in history.pending:
-        state = state.with_pending(policy, vectors(history.run.space, [trial.config]))
-    return state
-
-
-def _explain(policy: Policy, state: _State, x: Floats) -> str:
-    """Names the sources that speak most for a config, and their nearest good trial."""
-    if not policy.sources:
-        return f"learned from this run's {state.num_measured} results"
-    weights = state.posterior.source_weights()
-    support = weights * policy.features(x)[0]
-    parts = []
-    for s in np.argsort(-support)[:2]:
-        source = policy.sources[s]
-        good = max(1, len(source.trials) // 4)
-        similarity = policy.kernel.masked(source.mask)(x, source.x[:good])[0]
-        nearest = source.trials[int(np.argmax(similarity))]
-        value = "failed" if nearest.value is None else f"reached {nearest.value:.4g}"
-        parts.append(f"{source.name} (weight {weights[s]:.2f}): trial {nearest.number} {value}")
-    cold = state.posterior.cold_probability
-    return "; ".join(parts) + f"; weight of no transfer {cold:.2f}"
+def _screened(pool: Pool, observed: Observed, rng: np.random.Generator) -> Pool:
+    """The candidates worth a full look: the best by a cheap one, and some at random."""
+    best, others = _NUM_SCREENED
+    if len(pool.configs) <= best + others:
+        return pool
+    ranked = np.argsort(-observed.posterior.screen(pool.x, pool.features), kind="stable")
+    return pool.take([*ranked[:best], *rng.choice(ranked[best:], others, replace=False)])

@@ -64,6 +64,27 @@ class Ensemble:
             means[:, group.columns] = np.add.reduceat(terms, group.starts, axis=1)
         return means
 
+    def influence(self, x: Floats, source: int) -> Floats:
+        """How much a source's prediction for one config would change without each trial.
+
+        `(K^-1 k(x))_i alpha_i / (K^-1)_ii`, from the inverse of a matrix without one row
+        and column (Rasmussen & Williams 2006, section 5.4.2): what the trial adds.
+
+        Args:
+            x: `vectors` of the config, shape (1, P, F).
+            source: Which source.
+
+        Returns:
+            Float64 (T,), in the order of the source's trials.
+        """
+        group = next(group for group in self._groups if source in group.columns)
+        place = group.columns.index(source)
+        ends = [*group.starts[1:], len(group.alpha)]
+        rows = slice(group.starts[place], ends[place])
+        own, alpha = group.x[rows], group.alpha[rows]
+        inverse = np.linalg.inv(group.kernel(own, own) + group.kernel.noise * np.eye(len(own)))
+        return np.asarray(inverse @ group.kernel(own, x)[:, 0] * alpha / inverse.diagonal(), float)
+
 
 def _fit(kernel: Kernel, sources: Sequence[Source], columns: list[int]) -> _Group:
     members = [sources[column] for column in columns]

@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 from meta_nni.space import SearchSpace
 from meta_nni.trial import Config
 
-__all__ = ["Kernel", "fit_relevance", "vectors"]
+__all__ = ["Kernel", "fit_relevance", "unscaled", "vectors"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -40,13 +40,23 @@ def vectors(
     rows = np.zeros((len(configs), len(space.parameters), space.num_features))
     for row, config in zip(rows, configs, strict=True):
         row[:] = space.encode(config, origin)
-    scales = np.zeros(rows.shape[1:])
+    return rows * _scales(space)
+
+
+def unscaled(space: SearchSpace, x: Floats) -> npt.NDArray[np.float32]:
+    """Turns `vectors` (T, P, F) back into rows of `SearchSpace.encode`."""
+    return (x / _scales(space)).astype(np.float32)
+
+
+def _scales(space: SearchSpace) -> Floats:
+    """What each feature of each parameter is multiplied with, all positive, (P, F)."""
+    scales = np.empty((len(space.parameters), space.num_features))
     for scale, parameter in zip(scales, space.parameters, strict=True):
         choice = parameter.type == "choice"
         scale[0] = _ACTIVE
         scale[1] = _ORDERED if choice else _NUMBER
         scale[2:] = _OPTION * (0.5 if parameter.ordered else 1.0)
-    return rows * scales
+    return scales
 
 
 @dataclass(frozen=True)
@@ -83,8 +93,12 @@ class Kernel:
         scale = np.sqrt(self.relevance)[:, None]
         width = a.shape[1] * a.shape[2]
         u, v = (a * scale).reshape(len(a), width), (b * scale).reshape(len(b), width)
-        squares = (u**2).sum(1)[:, None] + (v**2).sum(1)[None] - 2.0 * u @ v.T
-        return np.asarray(np.exp(-np.maximum(squares, 0.0)), float)
+        squares = (-2.0 * u) @ v.T
+        squares += (u**2).sum(1)[:, None]
+        squares += (v**2).sum(1)[None]
+        np.maximum(squares, 0.0, out=squares)
+        np.negative(squares, out=squares)
+        return np.asarray(np.exp(squares, out=squares), float)
 
 
 def fit_relevance(

@@ -33,7 +33,7 @@ _SCALE_PRIOR = np.array([0.25, 0.4, 0.25, 0.1])
 _MEAN_VARIANCE = 4.0
 _MAX_TRIALS = 256
 _RESIDUALS = (0.1, 0.4, 1.0)
-_WEIGHT_VARIANCES = (0.05, 0.4)
+_WEIGHT_VARIANCES = (0.05, 0.4, 2.0)  # the last lets misleading sources turn their sign
 _COLD_PROBABILITY = 0.15
 _NEGLIGIBLE = 0.03  # hypotheses below this probability are left out of predictions
 
@@ -100,13 +100,14 @@ class _Shape:
     warm: bool
     prior: float
 
-    def covariance(self, similarity: Floats, a: Floats, b: Floats, w0: Floats) -> Floats:
+    def covariance(self, similarity: Floats, shared: Floats) -> Floats:
+        """`rho k + v F diag(w0) F' + 4` from `k` and `F diag(w0) F'`."""
         cov = self.residual * similarity + _MEAN_VARIANCE
-        return cov + self.weight_variance * (a * w0) @ b.T if self.warm else cov
+        return cov + self.weight_variance * shared if self.warm else cov
 
-    def variance(self, features: Floats, w0: Floats) -> Floats:
-        constant = np.full(len(features), self.residual + _MEAN_VARIANCE)
-        return constant + self.weight_variance * (features**2 @ w0) if self.warm else constant
+    def variance(self, shared: Floats) -> Floats:
+        """Its diagonal, from that of `F diag(w0) F'`."""
+        return self.residual + _MEAN_VARIANCE + self.weight_variance * shared * self.warm
 
     def mean(self, features: Floats, w0: Floats) -> Floats:
         return np.asarray(features @ w0, float) if self.warm else np.zeros(len(features))
@@ -150,13 +151,16 @@ class Posterior:
     """
 
     def __init__(self, kernel: Kernel, w0: Floats, evidence: Evidence) -> None:
-        evidence = _bounded(evidence)
+        self._num_trials, self._rows = len(evidence.z), _bounded(evidence.z)
+        evidence = Evidence(
+            *(part[self._rows] for part in (evidence.x, evidence.features, evidence.z))
+        )
         self._kernel, self._w0, self._evidence = kernel, w0, evidence
         similarity = kernel(evidence.x, evidence.x)
         noise = kernel.noise * np.eye(len(evidence.z))
-        features = evidence.features
+        shared = (evidence.features * w0) @ evidence.features.T
         self._fits = [
-            _Fit(shape, evidence, shape.covariance(similarity, features, features, w0) + noise, w0)
+            _Fit(shape, evidence, shape.covariance(similarity, shared) + noise, w0)
             for shape in _shapes(warm=len(w0) > 0)
         ]
         logs = np.stack([fit.log_joint for fit in self._fits])
@@ -180,10 +184,12 @@ class Posterior:
                 weights[~self._warm] = 1.0
         keep = weights >= _NEGLIGIBLE * weights.max()
         similarity = self._kernel(x, self._evidence.x)
+        weighted = features * self._w0
+        shared = weighted @ self._evidence.features.T, (weighted * features).sum(1)
         means, stds, noises = [], [], []
         noise = _SCALES * np.sqrt(self._kernel.noise)
         for row in np.flatnonzero(keep.any(axis=1)):
-            by_scale = self._predict_shape(self._fits[row], x, features, similarity)
+            by_scale = self._predict_shape(self._fits[row], features, similarity, *shared)
             means.append(by_scale[0][keep[row]])
             stds.append(by_scale[1][keep[row]])
             noises.append(noise[keep[row]])
@@ -193,36 +199,63 @@ class Posterior:
         )
 
     def _predict_shape(
-        self, fit: _Fit, x: Floats, features: Floats, similarity: Floats
+        self, fit: _Fit, features: Floats, similarity: Floats, shared: Floats, own: Floats
     ) -> tuple[Floats, Floats]:
         """Means and standard deviations for every s, shape (scales, N) each."""
         shape, scales = fit.shape, _SCALES[:, None]
-        cross = shape.covariance(similarity, features, self._evidence.features, self._w0)
+        cross = shape.covariance(similarity, shared)
         half = solve_triangular(fit.factor, cross.T, lower=True) if len(cross.T) else cross.T
-        left = np.maximum(shape.variance(features, self._w0) - (half**2).sum(0), 1e-6)
+        left = np.maximum(shape.variance(own) - (half**2).sum(0), 1e-6)
         prior = shape.mean(features, self._w0) - cross @ fit.solved_mean
         return scales * prior + cross @ fit.solved_z, scales * np.sqrt(left)
 
-    def source_weights(self) -> Floats:
-        """Posterior mean of w under the likeliest warm hypothesis, shape (S,).
+    def screen(self, x: Floats, features: Floats) -> Floats:
+        """Means under the likeliest hypothesis alone, shape (N,): cheap, for a first choice."""
+        row, column = np.unravel_index(int(np.argmax(self._probabilities)), self._shape)
+        weights, residual = self._effects(int(row), int(column))
+        return features @ weights + self._kernel(x, self._evidence.x) @ residual
 
-        `w0 + v diag(w0) F' C0^-1 (z - s F w0) / s`; w0 where there is no evidence.
+    def contributions(self, x: Floats, features: Floats) -> tuple[Floats, Floats]:
+        """Splits the mean of the mixture at one config: what each source and trial adds.
+
+        Args:
+            x: `vectors` of one config, shape (1, P, F).
+            features: Predictions of the sources, shape (1, S).
+
+        Returns:
+            Float64 (S,) and (T,), in warped values. With the estimated mu they sum to the
+            mean: it is linear in them.
         """
-        if not self._warm.any():
-            return self._w0
-        likely = np.where(self._warm[:, None], self._probabilities, -1.0)
-        row, column = np.unravel_index(int(np.argmax(likely)), likely.shape)
+        sources, own = np.zeros(len(self._w0)), np.zeros(self._num_trials)
+        similarity = self._kernel(x, self._evidence.x)[0]
+        keep = self._probabilities >= _NEGLIGIBLE * self._probabilities.max()
+        for row, column in np.argwhere(keep):
+            weights, residual = self._effects(int(row), int(column))
+            sources += self._probabilities[row, column] * weights * features[0]
+            own[self._rows] += self._probabilities[row, column] * similarity * residual
+        return sources, own
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        return len(self._fits), len(_SCALES)
+
+    def _effects(self, row: int, column: int) -> tuple[Floats, Floats]:
+        """Posterior means of `s w` (S,) and of r's representers (T,) under one hypothesis.
+
+        `w0 + v diag(w0) F' a` and `rho a`, times s, with `a = C0^-1 (z / s - F w0)`.
+        """
         fit, scale = self._fits[row], float(_SCALES[column])
-        residual = self._evidence.features.T @ (fit.solved_z / scale - fit.solved_mean)
-        return np.asarray(self._w0 + fit.shape.weight_variance * self._w0 * residual, float)
+        a = fit.solved_z / scale - fit.solved_mean
+        if not fit.shape.warm:
+            return np.zeros(len(self._w0)), scale * fit.shape.residual * a
+        moved = fit.shape.weight_variance * self._w0 * (self._evidence.features.T @ a)
+        return scale * (self._w0 + moved), scale * fit.shape.residual * a
 
 
-def _bounded(evidence: Evidence) -> Evidence:
-    """Keeps the cost of deciding bounded: the best and the last of very many trials."""
-    count = len(evidence.z)
-    if count <= _MAX_TRIALS:
-        return evidence
-    best = np.argsort(-evidence.z, kind="stable")[: _MAX_TRIALS // 2]
-    rest = np.setdiff1d(np.arange(count), best)[-_MAX_TRIALS // 2 :]
-    rows = np.sort(np.concatenate([best, rest]))
-    return Evidence(evidence.x[rows], evidence.features[rows], evidence.z[rows])
+def _bounded(z: Floats) -> npt.NDArray[np.intp]:
+    """Rows that count: of very many trials the best and the last, so that deciding is bounded."""
+    if len(z) <= _MAX_TRIALS:
+        return np.arange(len(z))
+    best = np.argsort(-z, kind="stable")[: _MAX_TRIALS // 2]
+    rest = np.setdiff1d(np.arange(len(z)), best)[-_MAX_TRIALS // 2 :]
+    return np.sort(np.concatenate([best, rest]))

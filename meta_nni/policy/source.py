@@ -12,14 +12,15 @@ from meta_nni.policy.warp import Warp, normal_scores
 from meta_nni.space import SearchSpace
 from meta_nni.trial import History, Trial
 
-__all__ = ["MIN_TRIALS", "Source"]
+__all__ = ["MAX_TRIALS", "MIN_TRIALS", "Source"]
 
 Floats = npt.NDArray[np.float64]
 
 MIN_TRIALS = 3
 """An earlier run with fewer ended trials, or without a completed one, says nothing."""
 
-_MAX_TRIALS = 128  # rows of a source that enter its model: bounds the cost of a run
+MAX_TRIALS = 128
+"""Rows of a source that enter its model: bounds the cost of a run."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,11 @@ class Source:
 
     @classmethod
     def from_history(
-        cls, history: History, space: SearchSpace, rng: np.random.Generator
+        cls,
+        history: History,
+        space: SearchSpace,
+        rng: np.random.Generator,
+        max_trials: int = MAX_TRIALS,
     ) -> Source | None:
         """Returns the source, or None where the run says nothing about `space`."""
         origin = history.run.space
@@ -53,8 +58,8 @@ class Source:
         ended = [*history.completed, *history.failed]
         if len(ended) < MIN_TRIALS or not history.completed or not mask.any():
             return None
-        if len(ended) > _MAX_TRIALS:
-            ended = [ended[i] for i in rng.choice(len(ended), _MAX_TRIALS, replace=False)]
+        if len(ended) > max_trials:
+            ended = [ended[i] for i in rng.choice(len(ended), max_trials, replace=False)]
         sign = history.run.task.sign
         values = np.array([-np.inf if t.value is None else sign * t.value for t in ended])
         finite = values[np.isfinite(values)]

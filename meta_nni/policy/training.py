@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from meta_nni.policy.ensemble import Ensemble
-from meta_nni.policy.kernel import Kernel, fit_relevance, vectors
-from meta_nni.policy.source import Source
+from meta_nni.policy.kernel import Kernel, fit_relevance, unscaled, vectors
+from meta_nni.policy.neural import NeuralPolicy
+from meta_nni.policy.source import MAX_TRIALS, MIN_TRIALS, Source
 from meta_nni.policy.warp import Warp
 from meta_nni.task import Task
 from meta_nni.trial import History, Run
@@ -22,7 +23,9 @@ __all__ = ["Policy", "train"]
 Floats = npt.NDArray[np.float64]
 
 _MAX_SOURCES = 64  # the nearest tasks; bounds the cost of deciding
+_MAX_ROWS = 4096  # of all sources together; with many, each one's own model needs fewer
 _MAX_FIT = (24, 80)  # tasks, and trials of each, in the task loss: a few seconds
+_NETWORK_SHARE = 0.4  # of the first say; what a run measures moves it
 _TEMPERATURES = (0.05, 0.2, 0.5, 1.0, 3.0, np.inf)
 """Candidates for the width of task similarity, in units of the median squared distance."""
 
@@ -34,11 +37,13 @@ class Policy:
     Attributes:
         kernel: Similarity of configs.
         sources: The S sources.
-        weights: Float64 (S,), sum to 1: how much each source is believed before the run
-            has a result.
+        weights: How much each prediction is believed before the run has a result, float64,
+            sum to 1: one for each source, and after them one for the network if there is one.
         prior: Expected location and scale of the run's values, turned so that higher is
             better; None without sources.
         temperature: Width of task similarity that the meta loss chose.
+        task: The task to come.
+        network: Learned from all sources together, if there is one.
     """
 
     kernel: Kernel
@@ -46,17 +51,32 @@ class Policy:
     weights: Floats
     prior: Warp | None
     temperature: float
+    task: Task
+    network: NeuralPolicy | None = None
 
     @cached_property
     def _ensemble(self) -> Ensemble:
         return Ensemble(self.kernel, self.sources)
 
     def features(self, x: Floats) -> Floats:
-        """Each source's prediction for N candidates (N, P, F), shape (N, S)."""
-        return self._ensemble.predict(x)
+        """Predictions for N candidates (N, P, F), shape (N, S): a column for each weight."""
+        columns = self._ensemble.predict(x)
+        if self.network is None:
+            return columns
+        own = self.network.features(unscaled(self.network.space, x), self.task)
+        return np.column_stack([columns, own @ self.network.head.mean])
+
+    def influence(self, x: Floats, source: int) -> Floats:
+        """What each trial of a source adds to its prediction, see `Ensemble.influence`."""
+        return self._ensemble.influence(x, source)
 
 
-def train(run: Run, histories: Sequence[History], rng: np.random.Generator) -> Policy:
+def train(
+    run: Run,
+    histories: Sequence[History],
+    rng: np.random.Generator,
+    learn_network: Callable[[Sequence[History]], NeuralPolicy | None] | None = None,
+) -> Policy:
     """Trains a policy for `run` on earlier runs.
 
     Args:
@@ -64,12 +84,15 @@ def train(run: Run, histories: Sequence[History], rng: np.random.Generator) -> P
         histories: Earlier runs of any task and space; those that share nothing with the
             run's space, or have fewer than three ended trials, are left out.
         rng: Source of randomness.
+        learn_network: Gives the network learned from the sources' histories, or None.
 
     Returns:
         The policy; without sources its kernel is the default one.
     """
     nearest = sorted(histories, key=lambda h: _squared_distance(run.task, h.run.task))
-    found = (Source.from_history(history, run.space, rng) for history in nearest)
+    most = max(_MAX_ROWS // max(min(len(nearest), _MAX_SOURCES), 1), MIN_TRIALS)
+    limit = min(MAX_TRIALS, most)
+    found = (Source.from_history(history, run.space, rng, limit) for history in nearest)
     sources = list(islice((source for source in found if source is not None), _MAX_SOURCES))
     drawn = vectors(run.space, [run.space.sample(rng) for _ in range(200)])
     num_tasks, num_trials = _MAX_FIT
@@ -77,8 +100,13 @@ def train(run: Run, histories: Sequence[History], rng: np.random.Generator) -> P
     kernel = fit_relevance(Kernel.default(drawn), tasks)
     temperature = _fit_temperature(kernel, sources)
     distances = np.array([_squared_distance(run.task, s.history.run.task) for s in sources])
-    weights = _similarity(distances, temperature)
-    return Policy(kernel, tuple(sources), weights, _prior(run, sources, weights), temperature)
+    weights = _similarity(distances, temperature) * _consensus(Ensemble(kernel, sources), drawn)
+    weights = weights / weights.sum() if len(weights) else weights
+    prior = _prior(run, sources, weights)
+    network = learn_network([s.history for s in sources]) if learn_network and sources else None
+    if network is not None:
+        weights = np.append((1.0 - _NETWORK_SHARE) * weights, _NETWORK_SHARE)
+    return Policy(kernel, tuple(sources), weights, prior, temperature, run.task, network)
 
 
 def _subsample(source: Source, count: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
@@ -107,6 +135,26 @@ def _similarity(distances: Floats, temperature: float) -> Floats:
         return np.zeros(0)
     weights = np.exp(-(distances - distances.min()) / temperature)
     return np.asarray(weights / weights.sum(), float)
+
+
+def _consensus(ensemble: Ensemble, drawn: Floats) -> Floats:
+    """How far each source agrees with the others: mean correlation, at least 0.05.
+
+    One that contradicts all the others, such as a run whose metric was recorded with the
+    wrong sign, has little say before this run's results show that it is right.
+
+    Args:
+        ensemble: The S sources.
+        drawn: `vectors` of configs drawn from the space, shape (N, P, F).
+    """
+    predicted = ensemble.predict(drawn)
+    count = predicted.shape[1]
+    if count < 3:
+        return np.ones(count)
+    spread = predicted.std(axis=0)
+    apart = (predicted - predicted.mean(axis=0)) / np.where(spread > 0.0, spread, 1.0)
+    agreement = apart.T @ apart.sum(axis=1) / len(drawn)  # with itself, too: 1
+    return np.asarray(np.maximum((agreement - 1.0) / (count - 1), 0.05), float)
 
 
 def _fit_temperature(kernel: Kernel, sources: Sequence[Source]) -> float:

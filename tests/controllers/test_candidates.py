@@ -37,7 +37,7 @@ def test_a_small_space_is_a_candidate_as_a_whole(rng):
     pool, policy = candidates(problem.run(), [Problem(1).history(20)])
     history = problem.history(100)
     seen = tried_keys(history)
-    configs, x, features = pool.fresh(history, seen, rng)
+    configs, _, x, features = pool.fresh(history, seen, rng)
     assert set(keys(SPACE, configs)) == set(keys(SPACE, CONFIGS)) - seen
     assert len(configs) == 156
     assert np.array_equal(x, vectors(SPACE, configs))
@@ -61,7 +61,7 @@ def large():
 
 def test_the_pool_of_a_large_space_holds_the_best_of_the_sources(large, rng):
     (pool, policy), sources, run = large
-    configs, x, features = pool.fresh(History(run), set(), rng)
+    configs, _, x, features = pool.fresh(History(run), set(), rng)
     found = set(keys(LARGE, configs))
     assert len(found) == len(configs) > 2000
     assert x.shape == (len(configs), len(LARGE.parameters), LARGE.num_features)
@@ -103,3 +103,46 @@ def test_encoded_trials_are_those_of_the_trials_asked_for():
         assert np.array_equal(x, vectors(SPACE, [trial.config for trial in trials]))
         assert features == pytest.approx(policy.features(x))
         assert features.shape == (len(trials), 1)
+
+
+def test_climbing_finds_better_configs_than_were_drawn(large):
+    (pool, policy), *_ = large
+    drawn = [LARGE.sample(np.random.default_rng(9)) for _ in range(3000)]
+    best_drawn = (policy.features(vectors(LARGE, drawn)) @ policy.weights).max()
+    found = pool.fresh(History(Run("new", Task("new"), LARGE)), set(), np.random.default_rng(0))
+    assert (found.features @ policy.weights).max() > best_drawn
+    assert len(found.keys) == len(set(found.keys)) == len(found.configs)
+
+
+def test_only_what_may_be_measured_is_a_candidate(rng):
+    problem = Problem(0)
+    policy = train(problem.run(), [Problem(1).history(20)], np.random.default_rng(0))
+    pool = Candidates(SPACE, policy, np.random.default_rng(0), only=CONFIGS[:6])
+    found = pool.fresh(problem.history(3), set(keys(SPACE, CONFIGS[:2])), rng)
+    assert found.configs == CONFIGS[2:6]
+    assert pool.near(CONFIGS[:1], set(), rng).configs == []
+    assert pool.fresh(problem.history(3), set(keys(SPACE, CONFIGS[:6])), rng) is None
+
+
+def test_the_network_adds_what_it_generates(large):
+    _, sources, run = large
+    generated = LARGE.sample(np.random.default_rng(77))
+
+    class Network:
+        space = LARGE
+        head = type("Head", (), {"mean": np.zeros(1)})
+
+        def sample(self, task, count, rng):
+            assert task == run.task
+            return [generated] * count
+
+        def features(self, rows, task):
+            return np.zeros((len(rows), 1))
+
+    policy = train(run, sources, np.random.default_rng(0), lambda histories: Network())
+    pool = Candidates(LARGE, policy, np.random.default_rng(0))
+    found = pool.fresh(History(run), set(), np.random.default_rng(0))
+    assert policy.features(vectors(LARGE, [generated])).shape == (1, 3)
+    # Most candidates are kept, all of the best: this one is among them or among the rest.
+    assert found.features.shape[1] == 3
+    assert LARGE.key(generated) in found.keys

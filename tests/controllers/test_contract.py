@@ -5,9 +5,15 @@ from meta_nni import testing
 from meta_nni.controllers import CONTROLLERS, RandomController, make
 from meta_nni.trial import Suggestion
 
+# Loading TensorFlow and training a network take seconds.
+TRAINED = {"reinforce"}
+
 
 @pytest.mark.parametrize("check", testing.CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("name", CONTROLLERS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.host] if n in TRAINED else []) for n in CONTROLLERS],
+)
 def test_every_controller_keeps_the_contract(name, check):
     check(lambda: make(name))
 

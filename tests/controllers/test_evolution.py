@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from synthetic import CONFIGS, SPACE, Problem
 
 from meta_nni.controllers import EvolutionController, RandomController
@@ -71,3 +72,21 @@ def test_it_beats_random_search():
             found.append(problem.regret(history, after=40))
     evolution, random = (np.mean(found) for found in regrets.values())
     assert evolution < 0.5 * random
+
+
+@pytest.mark.host
+def test_warm_the_first_population_is_what_was_good_elsewhere():
+    sources = [Problem(seed).history() for seed in range(1, 4)]
+    problem = Problem(9)
+    controller = EvolutionController(population_size=10, warm=True)
+    history = play(controller, problem.run(), problem, 14, sources=sources)
+    assert [t.suggestion.source for t in history.trials] == ["zero-shot"] * 10 + ["evolution"] * 4
+    ranks = [np.mean(problem.values > trial.value) for trial in history.trials[:10]]
+    assert np.mean(ranks) < 0.3
+
+
+def test_warm_without_sources_it_is_as_cold():
+    drawn = [
+        play(EvolutionController(warm=warm), RUN, Problem(0), 5).trials for warm in (True, False)
+    ]
+    assert drawn[0] == drawn[1]

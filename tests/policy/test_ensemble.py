@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sample_spaces import choice
@@ -55,3 +57,18 @@ def test_without_sources_or_candidates_it_says_nothing():
     x = vectors(SPACE, CONFIGS[:5])
     assert Ensemble(KERNEL, []).predict(x).shape == (5, 0)
     assert Ensemble(KERNEL, sources()).predict(x[:0]).shape == (0, 3)
+
+
+@pytest.mark.parametrize("column", range(3))
+def test_influence_is_the_change_when_a_trial_is_left_out(column):
+    x = vectors(SPACE, CONFIGS[17:18])
+    found = Ensemble(KERNEL, sources()).influence(x, column)
+    source = sources()[column]
+    assert found.shape == (len(source.y),)
+    whole = Ensemble(KERNEL, sources()).predict(x)[0, column]
+    for row in range(len(source.y)):
+        keep = [i for i in range(len(source.y)) if i != row]
+        trials = tuple(source.trials[i] for i in keep)
+        left = replace(source, trials=trials, x=source.x[keep], y=source.y[keep])
+        assert found[row] == pytest.approx(whole - Ensemble(KERNEL, [left]).predict(x)[0, 0])
+    assert np.ptp(found) > 0.01

@@ -82,7 +82,47 @@ def test_earlier_runs_of_the_same_task_are_believed_most():
     policy = train(new_run("new"), [*others, same], RNG(0))
     assert policy.sources[0].name == "new"
     assert policy.weights[0] == policy.weights.max() > 2 * policy.weights[1]
-    assert np.ptp(policy.weights[1:]) < 1e-12  # nothing is known that tells these apart
+    assert policy.weights[1:].max() < 1.5 * policy.weights[1:].min()  # little tells these apart
+
+
+def test_a_source_that_contradicts_all_the_others_has_little_say():
+    good = [Problem(k).history(40, k) for k in range(4)]
+    wrong = Problem(4).history(40, 4, sign=-1.0)
+    policy = train(new_run(), [*good, wrong], RNG(0))
+    weight = {source.name: w for source, w in zip(policy.sources, policy.weights, strict=True)}
+    assert weight.pop(wrong.run.task.name) < 0.2 * min(weight.values())
+
+
+def test_the_network_has_a_say_of_its_own():
+    class Network:
+        """Predicts 2 where the first parameter's first option is chosen."""
+
+        space = SPACE
+        head = type("Head", (), {"mean": np.array([2.0])})
+
+        def features(self, rows, task):
+            assert task.name == "new"
+            return rows[:, 0, [2]].astype(float)
+
+    given = []
+
+    def learn(histories):
+        given.extend(histories)
+        return Network()
+
+    histories = [Problem(k).history(40, k) for k in range(3)]
+    policy = train(new_run(), histories, RNG(0), learn)
+    assert {h.run.run_id for h in given} == {h.run.run_id for h in histories}
+    assert policy.weights.shape == (4,)
+    assert policy.weights.sum() == pytest.approx(1.0)
+    x = vectors(SPACE, CONFIGS)
+    first = np.array([c == CONFIGS[0] for c in CONFIGS])
+    assert policy.features(x).shape == (256, 4)
+    assert set(policy.features(x)[:, 3].round(6)) == {0.0, 2.0}
+    assert policy.features(x)[first, 3] == pytest.approx(2.0)
+    assert np.array_equal(
+        policy.features(x)[:, :3], train(new_run(), histories, RNG(0)).features(x)
+    )
 
 
 def test_the_prior_is_what_sources_of_the_same_metric_measured():

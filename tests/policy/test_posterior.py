@@ -106,7 +106,6 @@ def test_before_any_result_the_sources_speak_and_the_prior_is_what_it_was():
     nothing = Evidence(x[:0], features[:0], np.zeros(0))
     posterior = Posterior(KERNEL, W0, nothing)
     assert posterior.cold_probability == pytest.approx(0.15)
-    assert posterior.source_weights() == pytest.approx(W0)
     prediction = posterior.predict(x, features)
     assert np.argsort(prediction.mean).tolist() == np.argsort(features @ W0).tolist()
     assert posterior.predict(x, features, cold=True).mean == pytest.approx(np.zeros(5))
@@ -117,7 +116,7 @@ def test_without_sources_it_is_a_gaussian_process():
     none = np.zeros((6, 0))
     posterior = Posterior(KERNEL, np.zeros(0), Evidence(x, none, np.linspace(-1, 1, 6)))
     assert posterior.cold_probability == pytest.approx(1.0)
-    assert posterior.source_weights().shape == (0,)
+    assert posterior.contributions(x[:1], none[:1])[0].shape == (0,)
     mean = posterior.predict(x, none).mean
     assert (np.diff(mean) > 0).all()
     empty = Posterior(KERNEL, np.zeros(0), Evidence(x[:0], none[:0], np.zeros(0)))
@@ -135,28 +134,34 @@ def test_sources_that_tell_nothing_lose_their_weight(sign, is_cold):
     assert (posterior.cold_probability < 0.05) == (not is_cold)
 
 
-def test_negated_sources_get_negative_weights():
+def test_negated_sources_speak_against_what_they_predict():
     x, features = arrays(30)
     posterior = Posterior(KERNEL, W0, Evidence(x, features, -features @ W0))
-    assert (posterior.source_weights()[:2] < 0).all()
     new_x, new = arrays(20, 1)
+    added = [posterior.contributions(new_x[[i]], new[[i]])[0] for i in range(20)]
+    assert (np.array(added)[:, :2] * new[:, :2] < 0).all()
     mean = posterior.predict(new_x, new).mean
     assert np.corrcoef(mean, -new @ W0)[0, 1] > 0.9
 
 
-def test_source_weights_are_those_of_the_likeliest_warm_hypothesis():
-    x, features = arrays(10)
-    z = features @ np.array([0.1, 0.9, 0.0])
-    *_, probabilities = brute_force(z, x, features, x[:1], features[:1])
-    warm = [(h, p) for h, p in zip(hypotheses(True), probabilities, strict=True) if h[3]]
-    s, rho, v, _, prior = max(warm, key=lambda pair: pair[1])[0]
-    mean, cov = joint((s, rho, v, True, prior), x, features)
-    noisy = cov + s**2 * KERNEL.noise * np.eye(10)
-    cross = s * v * np.diag(W0) @ features.T  # cov(w, z)
-    expected = W0 + cross @ np.linalg.solve(noisy, z - mean)
-    assert Posterior(KERNEL, W0, Evidence(x, features, z)).source_weights() == pytest.approx(
-        expected
-    )
+@pytest.mark.parametrize("seed", range(2))
+def test_contributions_and_the_mean_of_the_run_sum_to_the_prediction(seed, everything_kept):
+    (x, features), (new_x, new_features) = arrays(9, seed), arrays(6, seed + 5)
+    z = features @ W0 + 0.3 * np.random.default_rng(seed).standard_normal(9)
+    posterior = Posterior(KERNEL, W0, Evidence(x, features, z))
+    parts = [posterior.contributions(new_x[[i]], new_features[[i]]) for i in range(6)]
+    explained = np.array([sources.sum() + own.sum() for sources, own in parts])
+    rest = posterior.predict(new_x, new_features).mean - explained
+    assert rest == pytest.approx(np.full(6, rest[0]))  # mu, the same everywhere
+    assert np.ptp(explained) > 0.1
+
+
+def test_the_first_look_ranks_as_the_likeliest_hypothesis_does():
+    x, features = arrays(20)
+    posterior = Posterior(KERNEL, W0, Evidence(x[:12], features[:12], features[:12] @ W0))
+    likeliest = int(np.argmax(posterior.predict(x, features).probabilities))
+    mean = posterior.predict(x, features).means[likeliest]
+    assert np.argsort(posterior.screen(x, features)).tolist() == np.argsort(mean).tolist()
 
 
 @pytest.mark.parametrize("w0", [W0, np.zeros(0)])

@@ -10,8 +10,7 @@ import pytest
 from histories import SPACE, make_history, make_run, make_trial
 
 import meta_nni
-from meta_nni import cli
-from meta_nni.cli import main
+from meta_nni.cli import experience, main
 from meta_nni.experience import read_experience, write_experience
 from meta_nni.store import ExperienceStore
 from meta_nni.trial import History
@@ -75,7 +74,7 @@ def test_list_of_the_default_store(
 def test_list_of_what_is_shipped(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(cli, "shipped_knowledge", lambda: [make_history("known")])
+    monkeypatch.setattr(experience, "shipped_knowledge", lambda: [make_history("known")])
     assert main(["experience", "list", "--knowledge"]) == 0
     heading, row = capsys.readouterr().out.splitlines()
     assert row.split() == [
@@ -131,6 +130,13 @@ def test_refusals_take_one_line(
         ["experience"],
         ["experience", "import"],
         ["experience", "list", "--store", "x", "--knowledge"],
+        ["explain"],
+        ["explain", "run", "--trial", "first"],
+        ["train"],
+        ["train", "--space", "x", "--seconds", "0"],
+        ["train", "--space", "x", "--seconds", "soon"],
+        ["train", "--space", "x", "--seed", "-1"],
+        ["train", "--space", "x", "--knowledge", "all"],
         ["sing"],
     ],
 )
@@ -156,6 +162,17 @@ def test_register(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
     assert main(["register"]) == 0
     assert calls == ["called"]
     assert capsys.readouterr().out == "registered with NNI: tuner: {name: MetaNAS}\n"
+
+
+def test_an_interrupt_is_no_traceback(
+    store: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ExperienceStore, "open", interrupted)
+    assert main(["experience", "list", "--store", store]) == 130
+    assert capsys.readouterr().err == "meta-nni: interrupted\n"
 
 
 @pytest.mark.host

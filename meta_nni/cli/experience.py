@@ -1,0 +1,73 @@
+"""`meta-nni experience`: what earlier searches left."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from contextlib import closing
+from dataclasses import asdict
+
+from meta_nni.cli.arguments import Commands, add_store
+from meta_nni.cli.text import table
+from meta_nni.knowledge import shipped_knowledge
+from meta_nni.store import ExperienceStore, RunSummary
+
+__all__ = ["add_command"]
+
+_HEADINGS = ("RUN", "TASK", "SPACE", "TRIALS", "COMPLETED", "FAILED", "BEST", "ORIGIN")
+
+
+def add_command(verbs: Commands) -> None:
+    """Adds the verb and its own verbs: import, export, list."""
+    parser = verbs.add_parser("experience", help="what earlier searches left")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    import_ = commands.add_parser("import", help="add a file's runs to a store")
+    add_store(import_)
+    import_.add_argument("file", metavar="FILE", help="experience file, .jsonl or .jsonl.gz")
+    import_.set_defaults(verb=_import)
+
+    export = commands.add_parser("export", help="write a store's runs to a file")
+    add_store(export)
+    export.add_argument("file", metavar="FILE", help="file to write, .jsonl or .jsonl.gz")
+    export.add_argument("--run", action="append", metavar="ID", help="only this run; repeatable")
+    export.set_defaults(verb=_export)
+
+    list_ = commands.add_parser("list", help="show the runs of a store")
+    source = list_.add_mutually_exclusive_group()
+    add_store(source)
+    source.add_argument("--knowledge", action="store_true", help="the experience that is shipped")
+    list_.add_argument("--json", action="store_true", help="for programs: one JSON array")
+    list_.set_defaults(verb=_list)
+
+
+def _import(arguments: argparse.Namespace) -> None:
+    with closing(ExperienceStore.open(arguments.store)) as store:
+        done = store.import_(arguments.file)
+        print(
+            f"{store.name}: {done.runs_added} runs and {done.trials_added} trials added, "
+            f"{done.trials_finished} trials finished, {done.trials_unchanged} unchanged"
+        )
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    with closing(ExperienceStore.open(arguments.store, create=False)) as store:
+        count = store.export(arguments.file, arguments.run)
+    print(f"{arguments.file}: {count} runs written")
+
+
+def _list(arguments: argparse.Namespace) -> None:
+    if arguments.knowledge:
+        runs = [RunSummary.of(history, "shipped") for history in shipped_knowledge()]
+    else:
+        with closing(ExperienceStore.open(arguments.store, create=False)) as store:
+            runs = store.runs()
+    if arguments.json:
+        print(json.dumps([asdict(run) for run in runs], indent=1))
+    else:
+        print("\n".join(table([_HEADINGS, *map(_row, runs)])))
+
+
+def _row(run: RunSummary) -> tuple[str, ...]:
+    best = "-" if run.best is None else f"{run.best:.6g}"
+    counts = (str(run.trials), str(run.completed), str(run.failed))
+    return (run.run_id, run.task, run.fingerprint[:8], *counts, best, run.origin)

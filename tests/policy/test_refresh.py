@@ -1,0 +1,85 @@
+import logging
+from typing import ClassVar
+
+import pytest
+from synthetic import SPACE, Problem
+
+from meta_nni.policy import refresh as module
+from meta_nni.policy.checkpoint import CheckpointError
+from meta_nni.policy.refresh import MAX_SECONDS, refresh
+
+HISTORIES = [Problem(k).history(30, k) for k in range(3)]
+
+
+class FakePolicy:
+    """Stands in for the network: remembers what it was trained on and from where."""
+
+    trainings: ClassVar = []
+    files: ClassVar = {}
+
+    def __init__(self, trained_on, start):
+        self.trained_on, self.start = trained_on, start
+
+    @classmethod
+    def train(cls, space, histories, *, seed, start, max_seconds):
+        assert space == SPACE
+        assert max_seconds == MAX_SECONDS
+        found = cls({h.run.run_id: len(h.completed) for h in histories}, start)
+        cls.trainings.append(found)
+        return found
+
+    def save(self, path):
+        path.write_text("a checkpoint")
+        self.files[path] = self
+
+    @classmethod
+    def load(cls, path, space):
+        if path not in cls.files:
+            raise CheckpointError(f"{path} is not a checkpoint")
+        return cls.files[path]
+
+
+@pytest.fixture(autouse=True)
+def fake(monkeypatch):
+    monkeypatch.setattr(FakePolicy, "trainings", [])
+    monkeypatch.setattr(FakePolicy, "files", {})
+    monkeypatch.setattr(module, "NeuralPolicy", FakePolicy)
+
+
+def test_it_learns_once_and_again_from_where_it_was_when_there_is_more(tmp_path):
+    path = tmp_path / "network.npz"
+    first = refresh(path, SPACE, HISTORIES[:2], seed=1)
+    assert first.start is None
+    assert refresh(path, SPACE, HISTORIES[:2], seed=1) is first
+    assert refresh(path, SPACE, HISTORIES[1:2] + HISTORIES[:1], seed=2) is first
+    more = refresh(path, SPACE, HISTORIES, seed=1)
+    assert more.start is first
+    assert set(more.trained_on) == {history.run.run_id for history in HISTORIES}
+    assert refresh(path, SPACE, HISTORIES, seed=1) is more
+    assert FakePolicy.trainings == [first, more]
+
+
+@pytest.mark.parametrize("given", [[], HISTORIES[:1], [Problem(k).history(19) for k in (8, 9)]])
+def test_too_little_experience_is_left_to_the_sources_own_models(tmp_path, given):
+    assert refresh(tmp_path / "network.npz", SPACE, given, seed=0) is None
+    assert FakePolicy.trainings == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bad_checkpoint_is_reported_and_replaced(tmp_path, caplog):
+    path = tmp_path / "network.npz"
+    path.write_bytes(b"not a checkpoint")
+    with caplog.at_level(logging.WARNING):
+        found = refresh(path, SPACE, HISTORIES, seed=0)
+    assert found.start is None
+    assert "is not a checkpoint; it is trained anew" in caplog.text
+    assert refresh(path, SPACE, HISTORIES, seed=0) is found
+
+
+def test_without_tensorflow_it_does_without(tmp_path, monkeypatch, caplog):
+    def train(*args, **kwargs):
+        raise ImportError("No module named 'tensorflow'")
+
+    monkeypatch.setattr(FakePolicy, "train", train)
+    assert refresh(tmp_path / "network.npz", SPACE, HISTORIES, seed=0) is None
+    assert "deciding without the network: No module named 'tensorflow'" in caplog.text
