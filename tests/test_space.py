@@ -307,3 +307,11 @@ def test_configs_of_no_space_are_refused_by_name(config, words):
         with pytest.raises(SpaceError) as caught:
             refuse(config)
         assert [word for word in words if word not in str(caught.value)] == []
+
+
+def test_encoding_with_the_key_is_both(rng):
+    one = space(DEEP)
+    for config in (one.sample(rng) for _ in range(20)):
+        row, key = one.encode_with_key(config)
+        assert np.array_equal(row, one.encode(config))
+        assert key == one.key(config)

@@ -1,7 +1,7 @@
 """How long does the tuner take to decide?
 
 Asks MetaTuner, driven through NNI's own methods, for configs of the small CNN space while
-10, 100 and 500 trials of the run are finished, with an empty store and with one that holds
+10, 200 and 500 trials of the run are finished, with an empty store and with one that holds
 2,000 and 20,000 trials of other tasks. Values are synthetic: only time is measured.
 """
 
@@ -23,7 +23,7 @@ from meta_nni.trial import Suggestion
 ROOT = Path(__file__).parents[2]
 SPACE = json.loads((ROOT / "search_spaces/cnn_small.json").read_text())
 _TRIALS_PER_RUN = 100
-_MILESTONES = (10, 100, 500)
+_MILESTONES = (10, 200, 500)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from meta_nni.controllers.fresh import draw_fresh
-from meta_nni.policy.kernel import vectors
+from meta_nni.policy.kernel import scaled
 from meta_nni.policy.training import Policy
 from meta_nni.space import SearchSpace
 from meta_nni.trial import Config, History
@@ -144,11 +144,16 @@ class Candidates:
 
     def encoded(self, configs: Iterable[Config], taken: set[str]) -> Pool:
         """Encodes the configs that are not in `taken`, and adds their keys."""
-        unique: dict[str, Config] = {}
+        new: list[Config] = []
+        keys: list[str] = []
+        rows = []
         for config in configs:
-            key = self._space.key(config)
+            row, key = self._space.encode_with_key(config)
             if key not in taken:
                 taken.add(key)
-                unique[key] = config
-        x = vectors(self._space, list(unique.values()))
-        return Pool(list(unique.values()), list(unique), x, self._policy.features(x))
+                new.append(config)
+                keys.append(key)
+                rows.append(row)
+        shape = (len(new), len(self._space.parameters), self._space.num_features)
+        x = scaled(self._space, np.reshape(np.array(rows), shape))
+        return Pool(new, keys, x, self._policy.features(x))

@@ -47,6 +47,7 @@ def write_checkpoint(
     sealed = {**about, "format": FORMAT, "sha256": _digest(arrays, {**about, "format": FORMAT})}
     text = np.frombuffer(json.dumps(sealed).encode(), np.uint8)
     members: dict[str, Any] = {**arrays, _ABOUT: text}
+    path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 from meta_nni.space import SearchSpace
 from meta_nni.trial import Config
 
-__all__ = ["Kernel", "fit_relevance", "unscaled", "vectors"]
+__all__ = ["Kernel", "fit_relevance", "scaled", "unscaled", "vectors"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -40,7 +40,12 @@ def vectors(
     rows = np.zeros((len(configs), len(space.parameters), space.num_features))
     for row, config in zip(rows, configs, strict=True):
         row[:] = space.encode(config, origin)
-    return rows * _scales(space)
+    return scaled(space, rows)
+
+
+def scaled(space: SearchSpace, rows: npt.ArrayLike) -> Floats:
+    """Turns rows of `SearchSpace.encode` (T, P, F) into `vectors`."""
+    return np.asarray(rows, float) * _scales(space)
 
 
 def unscaled(space: SearchSpace, x: Floats) -> npt.NDArray[np.float32]:

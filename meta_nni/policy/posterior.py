@@ -31,7 +31,7 @@ Floats = npt.NDArray[np.float64]
 _SCALES = np.array([0.5, 1.0, 2.0, 4.0])
 _SCALE_PRIOR = np.array([0.25, 0.4, 0.25, 0.1])
 _MEAN_VARIANCE = 4.0
-_MAX_TRIALS = 256
+_MAX_TRIALS = 128
 _RESIDUALS = (0.1, 0.4, 1.0)
 _WEIGHT_VARIANCES = (0.05, 0.4, 2.0)  # the last lets misleading sources turn their sign
 _COLD_PROBABILITY = 0.15
@@ -144,7 +144,7 @@ class Posterior:
     Args:
         kernel: Similarity of configs.
         w0: Weights of the sources before the run has a result, shape (S,).
-        evidence: The run's trials; of more than 256 the best and the last count.
+        evidence: The run's trials; of more than 128 the best and the last count.
 
     Attributes:
         cold_probability: How much the run's results speak against the sources, 0 to 1.

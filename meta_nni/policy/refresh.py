@@ -48,7 +48,10 @@ def refresh(
     except ImportError as error:
         _log.warning("deciding without the network: %s", error)
         return known
-    found.save(path)
+    try:
+        found.save(path)
+    except OSError as error:  # a search can do without; the next one learns again
+        _log.warning("the network could not be kept: %s", error)
     return found
 
 

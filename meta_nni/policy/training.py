@@ -23,7 +23,7 @@ __all__ = ["Policy", "train"]
 Floats = npt.NDArray[np.float64]
 
 _MAX_SOURCES = 64  # the nearest tasks; bounds the cost of deciding
-_MAX_ROWS = 4096  # of all sources together; with many, each one's own model needs fewer
+_MAX_ROWS = 3328  # of all sources together; with many, each one's own model needs fewer
 _MAX_FIT = (24, 80)  # tasks, and trials of each, in the task loss: a few seconds
 _NETWORK_SHARE = 0.4  # of the first say; what a run measures moves it
 _TEMPERATURES = (0.05, 0.2, 0.5, 1.0, 3.0, np.inf)

@@ -83,3 +83,13 @@ def test_without_tensorflow_it_does_without(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(FakePolicy, "train", train)
     assert refresh(tmp_path / "network.npz", SPACE, HISTORIES, seed=0) is None
     assert "deciding without the network: No module named 'tensorflow'" in caplog.text
+
+
+def test_a_folder_that_cannot_be_written_does_not_stop_the_search(tmp_path, monkeypatch, caplog):
+    def save(self, path):
+        raise PermissionError(f"no permission to write {path}")
+
+    monkeypatch.setattr(FakePolicy, "save", save)
+    found = refresh(tmp_path / "network.npz", SPACE, HISTORIES, seed=0)
+    assert found.trained_on
+    assert "the network could not be kept: no permission to write" in caplog.text
