@@ -48,7 +48,7 @@ class Suggestion:
               "trials": [...]}` each; w is what they add to the prediction, as a signed
               share, -1 to 1, of all that is added. "trials" are those without which the
               task's part would change most, `{"number": n, "value": v or null, "weight":
-              w}` each; w is that change, as the same kind of share.
+              w}` each; w divides the task's share among them by these changes, signed.
             - "own": this run's trials, likewise; w is what each adds.
             - "decisions": `{"parameter": name, "value": any, "effect": e}` each; e says how
               much better the prediction is with this value than the mean over its

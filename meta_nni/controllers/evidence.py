@@ -54,13 +54,13 @@ def _task(policy: Policy, s: int, chosen: Pool, share: float, total: float) -> d
         together = "the network, from all tasks"
         return {"task": together, "weight": round(share / total, 4), "trials": []}
     source = policy.sources[s]
-    predicted = float(chosen.features[0, s])
-    changes = policy.influence(chosen.x, s) * (share / predicted if predicted else 0.0)
+    changes = policy.influence(chosen.x, s) * np.sign(share * chosen.features[0, s])
+    parts = changes * abs(share) / (np.abs(changes).sum() or 1.0)
     return {
         "task": source.name,
         "run_id": source.history.run.run_id,
         "weight": round(share / total, 4),
-        "trials": _largest(source.trials, changes / total),
+        "trials": _largest(source.trials, parts / total),
     }
 
 

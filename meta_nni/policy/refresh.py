@@ -33,13 +33,14 @@ def refresh(
         seed: Of the training.
 
     Returns:
-        The network; None where there is too little to learn from, or TensorFlow is missing.
+        The network; as it was where there is too little to learn from or TensorFlow is
+        missing, which may be None.
     """
     counts = {h.run.run_id: len(h.completed) for h in histories if h.completed}
-    if len(counts) < _MIN_RUNS or sum(counts.values()) < _MIN_TRIALS:
-        return None
     known = _read(path, space)
     if known is not None and all(known.trained_on.get(i, 0) >= n for i, n in counts.items()):
+        return known
+    if len(counts) < _MIN_RUNS or sum(counts.values()) < _MIN_TRIALS:
         return known
     try:
         found = NeuralPolicy.train(

@@ -93,3 +93,13 @@ def test_a_folder_that_cannot_be_written_does_not_stop_the_search(tmp_path, monk
     found = refresh(tmp_path / "network.npz", SPACE, HISTORIES, seed=0)
     assert found.trained_on
     assert "the network could not be kept: no permission to write" in caplog.text
+
+
+def test_what_was_trained_by_command_is_used_however_little_there_is(tmp_path):
+    path = tmp_path / "network.npz"
+    trained = FakePolicy.train(SPACE, HISTORIES[:1], seed=0, start=None, max_seconds=MAX_SECONDS)
+    trained.save(path)
+    assert refresh(path, SPACE, HISTORIES[:1], seed=0) is trained
+    few = [Problem(9).history(5, 9)]
+    assert refresh(path, SPACE, few, seed=0) is trained
+    assert FakePolicy.trainings == [trained]
