@@ -15,6 +15,7 @@ their evidence: a source set that misleads loses its weight to the cold ones.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -210,9 +211,14 @@ class Posterior:
         return scales * prior + cross @ fit.solved_z, scales * np.sqrt(left)
 
     def screen(self, x: Floats, features: Floats) -> Floats:
-        """Means under the likeliest hypothesis alone, shape (N,): cheap, for a first choice."""
-        row, column = np.unravel_index(int(np.argmax(self._probabilities)), self._shape)
-        weights, residual = self._effects(int(row), int(column))
+        """Means of the mixture without their common mu, shape (N,): cheap, for a first choice.
+
+        They are linear in the features and in the similarities to the run's trials.
+        """
+        weights, residual = np.zeros(len(self._w0)), np.zeros(len(self._evidence.z))
+        for probability, effects in self._likely():
+            weights += probability * effects[0]
+            residual += probability * effects[1]
         return features @ weights + self._kernel(x, self._evidence.x) @ residual
 
     def contributions(self, x: Floats, features: Floats) -> tuple[Floats, Floats]:
@@ -228,16 +234,18 @@ class Posterior:
         """
         sources, own = np.zeros(len(self._w0)), np.zeros(self._num_trials)
         similarity = self._kernel(x, self._evidence.x)[0]
-        keep = self._probabilities >= _NEGLIGIBLE * self._probabilities.max()
-        for row, column in np.argwhere(keep):
-            weights, residual = self._effects(int(row), int(column))
-            sources += self._probabilities[row, column] * weights * features[0]
-            own[self._rows] += self._probabilities[row, column] * similarity * residual
+        for probability, (weights, residual) in self._likely():
+            sources += probability * weights * features[0]
+            own[self._rows] += probability * similarity * residual
         return sources, own
 
-    @property
-    def _shape(self) -> tuple[int, int]:
-        return len(self._fits), len(_SCALES)
+    def _likely(self) -> Iterator[tuple[float, tuple[Floats, Floats]]]:
+        """Probability and effects of the hypotheses that are not negligible."""
+        keep = self._probabilities >= _NEGLIGIBLE * self._probabilities.max()
+        total = float(self._probabilities[keep].sum())
+        for row, column in np.argwhere(keep):
+            probability = float(self._probabilities[row, column]) / total
+            yield probability, self._effects(int(row), int(column))
 
     def _effects(self, row: int, column: int) -> tuple[Floats, Floats]:
         """Posterior means of `s w` (S,) and of r's representers (T,) under one hypothesis.

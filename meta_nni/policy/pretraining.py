@@ -57,7 +57,8 @@ def train_network(
         lessons: Earlier runs, at least one.
         seed: Of the episodes.
         steps: How many there are.
-        max_seconds: An emergency stop, checked between steps; when it strikes, a warning
+        max_seconds: An emergency stop, checked between steps, of which the first does not
+            count, since it compiles; when it strikes, a warning
             is logged and the weights depend on the machine.
         progress: Called after each step; log lines with a bar if None.
 
@@ -82,6 +83,8 @@ def train_network(
         moved, adam = adam.step(weights, slopes, _rate(step, steps))
         weights = dict(moved)
         mean = float(loss) if step == 0 else _MEMORY * mean + (1 - _MEMORY) * float(loss)
+        if step == 0:  # which compiles
+            started = time.monotonic()
         report(step + 1, steps, mean)
     return Network(network.decisions, weights), steps
 

@@ -13,7 +13,7 @@ from meta_nni.trial import History
 
 __all__ = ["MAX_SECONDS", "refresh"]
 
-MAX_SECONDS = 12.0
+MAX_SECONDS = 15.0
 """What a training within a search may take; `meta-nni train` takes its time."""
 
 _MIN_RUNS, _MIN_TRIALS = 2, 40  # with fewer, each source's own model says all there is
@@ -22,7 +22,10 @@ _log = logging.getLogger(__name__)
 
 
 def refresh(
-    path: Path, space: SearchSpace, histories: Sequence[History], seed: int
+    path: Path,
+    space: SearchSpace,
+    histories: Sequence[History],
+    seed: int,
 ) -> NeuralPolicy | None:
     """Returns the network of a checkpoint, trained further if there are results new to it.
 

@@ -63,9 +63,9 @@ def test_an_emergency_stop_is_logged(caplog, monkeypatch):
     clock = iter(range(100))
     monkeypatch.setattr(pretraining, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     network, steps = train(max_seconds=3.5)
-    assert steps == 3
+    assert steps == 4
     assert not np.array_equal(network.weights["value"], NETWORK.weights["value"])
-    assert "training stopped after 3 of 8 steps" in caplog.text
+    assert "training stopped after 4 of 8 steps" in caplog.text
 
 
 def test_the_log_shows_a_bar(caplog):
