@@ -12,13 +12,16 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import yaml
+
+from meta_nni.store import ExperienceStore
+from meta_nni.trial import History, Trial
 
 __all__ = ["ENDED", "Experiment", "free_port", "load_config"]
 
@@ -114,6 +117,38 @@ class Experiment:
                 return dict(json.load(a))
         except urllib.error.URLError as error:
             return {"status": "ERROR", "errors": [f"NNI's manager does not answer: {error}"]}
+
+    def watch(self, store: ExperienceStore, on_trial: Callable[[Trial], None]) -> History:
+        """Waits for the end and returns the run that the tuner stored.
+
+        Args:
+            store: Where the tuner keeps its runs.
+            on_trial: Called once with each trial that completed or failed, when it is certain.
+
+        Raises:
+            RuntimeError: the tuner did not start in the time that NNI gives it; try again.
+            SystemExit: NNI ended with an error; says which.
+        """
+        run_id = f"nni-{self.id}"
+        shown: set[str] = set()
+        while True:
+            state = self.status()
+            known = any(run.run_id == run_id for run in store.runs())
+            history = store.history(run_id) if known else None
+            over = state["status"] in ENDED
+            for trial in history.trials if history else ():
+                # NNI may announce a trial's end before its value: failures are shown last.
+                certain = trial.state == "completed" or (over and trial.state == "failed")
+                if certain and trial.trial_id not in shown:
+                    shown.add(trial.trial_id)
+                    on_trial(trial)
+            if over:
+                if history is None and "did not connect" in str(state["errors"]):
+                    raise RuntimeError(f"the tuner did not start: {state['errors']}")
+                if state["status"] == "ERROR" or history is None:
+                    raise SystemExit(f"the experiment failed: {state['errors']}\n{self.log()}")
+                return history
+            time.sleep(1)
 
     def log(self) -> str:
         """The end of the tuner's log."""

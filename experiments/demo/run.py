@@ -8,6 +8,7 @@ trials, to compare with.
 from __future__ import annotations
 
 import argparse
+import itertools
 import shutil
 import signal
 import sys
@@ -16,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 
 from experiments.demo.table import comparison, trials_table
-from experiments.experiment import ENDED, Experiment, load_config
+from experiments.experiment import Experiment, load_config
 from meta_nni.store import ExperienceStore
 from meta_nni.trial import History, Trial
 
@@ -64,28 +65,12 @@ def search(name: str, trials: int, seed: int, memory: Path, cold: bool = False) 
     folder = OUTPUT / (f"{name}_cold" if cold else name)
     with Experiment(config, folder) as experiment:
         print(f"  dashboard while it runs: {experiment.address}", flush=True)
-        return _watch(experiment, ExperienceStore.open(memory), label)
+        numbers = itertools.count(1)
 
+        def show(trial: Trial) -> None:
+            print(f"  {label} {next(numbers):2}: {_line(trial)}", flush=True)
 
-def _watch(experiment: Experiment, store: ExperienceStore, label: str) -> History:
-    run_id = f"nni-{experiment.id}"
-    shown: set[str] = set()
-    while True:
-        state = experiment.status()
-        known = any(run.run_id == run_id for run in store.runs())
-        history = store.history(run_id) if known else None
-        over = state["status"] in ENDED
-        for trial in history.trials if history else ():
-            # NNI may announce a trial's end before its value: failures are shown last.
-            certain = trial.state == "completed" or (over and trial.state == "failed")
-            if certain and trial.trial_id not in shown:
-                shown.add(trial.trial_id)
-                print(f"  {label} {len(shown):2}: {_line(trial)}", flush=True)
-        if over:
-            if state["status"] == "ERROR" or history is None:
-                raise SystemExit(f"{label} failed: {state['errors']}\n{experiment.log()}")
-            return history
-        time.sleep(1)
+        return experiment.watch(ExperienceStore.open(memory), show)
 
 
 def _line(trial: Trial) -> str:

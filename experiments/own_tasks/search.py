@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from experiments.experiment import ENDED, Experiment
+from experiments.experiment import Experiment
 from experiments.own_tasks.setting import Setting
 from meta_nni.store import ExperienceStore
 from meta_nni.trial import History, Trial
@@ -82,7 +83,7 @@ def search(
         try:
             with Experiment(setting.config(data, arguments, trials), folder) as experiment:
                 print(f"{label}: {trials} trials; dashboard: {experiment.address}", flush=True)
-                history = _watched(experiment, store, progress, label)
+                history = experiment.watch(store, partial(progress, label))
             break
         except RuntimeError as error:
             if tries_left == 0 or "did not start" not in str(error):
@@ -92,29 +93,3 @@ def search(
         reasons = [trial.result.reason for trial in history.failed if trial.result]
         raise SystemExit(f"{label}: no trial has a value; {reasons[:1]}")
     return history
-
-
-def _watched(
-    experiment: Experiment, store: ExperienceStore, progress: Progress, label: str
-) -> History:
-    """Waits for the end and returns the run."""
-    run_id = f"nni-{experiment.id}"
-    shown: set[str] = set()
-    while True:
-        state = experiment.status()
-        known = any(run.run_id == run_id for run in store.runs())
-        history = store.history(run_id) if known else None
-        over = state["status"] in ENDED
-        for trial in history.trials if history else ():
-            # NNI may announce a trial's end before its value: failures are shown last.
-            certain = trial.state == "completed" or (over and trial.state == "failed")
-            if certain and trial.trial_id not in shown:
-                shown.add(trial.trial_id)
-                progress(label, trial)
-        if over:
-            if history is None and "did not connect" in str(state["errors"]):
-                raise RuntimeError(f"the tuner did not start: {state['errors']}")
-            if state["status"] == "ERROR" or history is None:
-                raise SystemExit(f"{label} failed: {state['errors']}\n{experiment.log()}")
-            return history
-        time.sleep(1)

@@ -7,7 +7,7 @@ minus theirs, so negative is good.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from experiments.transfer_benchmark.arms import ARMS
@@ -65,17 +65,38 @@ def _hardest(
     return max(found, key=lambda entry: entry[1].mean, default=None)
 
 
+def _judged(
+    bar: str,
+    where: str,
+    hardest: tuple[str, Estimate] | None,
+    holds: Callable[[Estimate], bool],
+) -> Verdict:
+    """The verdict on a paired difference to the hardest of several arms."""
+    if hardest is None:
+        return Verdict(bar, where, None, "not measured")
+    name, gap = hardest
+    return Verdict(bar, where, holds(gap), f"{gap} against {name} (n = {gap.n})")
+
+
+def _no_worse(gap: Estimate) -> bool:
+    return gap.mean <= 0
+
+
+def _better(gap: Estimate) -> bool:
+    return gap.mean < 0
+
+
+def _within_one_error(gap: Estimate) -> bool:
+    return gap.mean <= gap.error
+
+
 def _against_peers(scores: Scores) -> Iterator[Verdict]:
     for trial in (30, 50):
         bar = f"trial 10 no worse than the best peer's trial {trial}"
         bar += " (an aim beyond the bar)" if trial == 50 else ""
         for table in TABLES:
             hardest = _hardest(scores, table, ("meta", 10), [(peer, trial) for peer in PEERS])
-            if hardest is None:
-                yield Verdict(bar, table, None, "not measured")
-            else:
-                peer, gap = hardest
-                yield Verdict(bar, table, gap.mean <= 0, f"{gap} against {peer} (n = {gap.n})")
+            yield _judged(bar, table, hardest, _no_worse)
 
 
 def _against_portfolio(scores: Scores) -> Iterator[Verdict]:
@@ -84,13 +105,8 @@ def _against_portfolio(scores: Scores) -> Iterator[Verdict]:
             bar = f"{'no worse' if trial == 1 else 'better'} than the portfolio"
             others = [(name, trial) for name in PORTFOLIOS]
             hardest = _hardest(scores, table, ("meta", trial), others)
-            where = f"{table}, trial {trial}"
-            if hardest is None:
-                yield Verdict(bar, where, None, "not measured")
-            else:
-                name, gap = hardest
-                holds = gap.mean <= 0 if trial == 1 else gap.mean < 0
-                yield Verdict(bar, where, holds, f"{gap} against {name} (n = {gap.n})")
+            holds = _no_worse if trial == 1 else _better
+            yield _judged(bar, f"{table}, trial {trial}", hardest, holds)
 
 
 def _against_prototype(scores: Scores) -> Iterator[Verdict]:
@@ -111,13 +127,7 @@ def _cold(scores: Scores) -> Iterator[Verdict]:
         for trial in (10, 30, 50):
             others = [(peer, trial) for peer in COLD_PEERS]
             hardest = _hardest(scores, table, ("meta_cold", trial), others)
-            where = f"{table}, trial {trial}"
-            if hardest is None:
-                yield Verdict(bar, where, None, "not measured")
-            else:
-                peer, gap = hardest
-                numbers = f"{gap} against {peer} (n = {gap.n})"
-                yield Verdict(bar, where, gap.mean <= gap.error, numbers)
+            yield _judged(bar, f"{table}, trial {trial}", hardest, _within_one_error)
 
 
 def _bad_sources(scores: Scores) -> Iterator[Verdict]:

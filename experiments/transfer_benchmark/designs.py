@@ -1,4 +1,4 @@
-"""Designs that were compared before one became `meta`; all choose among a table's rows.
+"""Designs to compare under one harness; all choose among a table's rows.
 
 `design_meta`: what ships, a Bayesian linear combination of the sources' Gaussian processes
 and the network, plus a Gaussian process of the run's own. `design_gp`: the same without

@@ -43,6 +43,7 @@ class NeuralPolicy:
         steps: Steps of training so far.
         seed: Of the latest training.
         trained_on: Number of completed trials of each run it was trained on, by run_id.
+        complete: Whether the latest training came to its end; not kept in the checkpoint.
     """
 
     network: Network
@@ -50,6 +51,7 @@ class NeuralPolicy:
     steps: int = 0
     seed: int = 0
     trained_on: Mapping[str, int] = field(default_factory=dict)
+    complete: bool = True
 
     @property
     def space(self) -> SearchSpace:
@@ -103,11 +105,12 @@ class NeuralPolicy:
         from meta_nni.policy.pretraining import num_steps, train_network  # loads TensorFlow
 
         lessons = [lesson for _, lesson in taught]
+        planned = num_steps(lessons) if steps is None else steps
         network, done = train_network(
             origin.network,
             lessons,
             seed=seed,
-            steps=num_steps(lessons) if steps is None else steps,
+            steps=planned,
             max_seconds=max_seconds,
             progress=progress,
         )
@@ -118,6 +121,7 @@ class NeuralPolicy:
             origin.steps + done,
             seed,
             {**origin.trained_on, **counts},
+            complete=done == planned,
         )
 
     def features(self, configs_encoded: Rows, task: Task) -> Floats:

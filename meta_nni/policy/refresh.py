@@ -36,8 +36,8 @@ def refresh(
         seed: Of the training.
 
     Returns:
-        The network; as it was where there is too little to learn from or TensorFlow is
-        missing, which may be None.
+        The network; as it was, which may be None, where there is too little to learn from,
+        the training was not done in time, or TensorFlow is missing.
     """
     counts = {h.run.run_id: len(h.completed) for h in histories if h.completed}
     known = _read(path, space)
@@ -51,6 +51,9 @@ def refresh(
         )
     except ImportError as error:
         _log.warning("deciding without the network: %s", error)
+        return known
+    if not found.complete:  # its weights would depend on how busy the machine was
+        _log.warning("deciding with what was learned before; run `meta-nni train`, which waits")
         return known
     try:
         found.save(path)

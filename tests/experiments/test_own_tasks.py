@@ -119,11 +119,11 @@ def test_progress_says_how_long_the_rest_will_take(capsys, monkeypatch):
     ]
 
 
-class FakeExperiment:
-    """Stands for NNI's: each start takes the next of the fates."""
+class FakeExperiment(search.Experiment):
+    """Stands for NNI alone: each start takes the next of the fates; watching is the real one."""
 
     def __init__(self, config, folder):
-        self.id, self.address, self.status = "id", "nowhere", self.fates.pop(0)
+        self.id, self.port, self.status = "id", 0, self.fates.pop(0)
 
     def __enter__(self):
         return self
@@ -166,7 +166,7 @@ def test_an_error_or_a_search_without_values_ends_it(setting, store, monkeypatch
     def error():
         return {"status": "ERROR", "errors": ["bad space"]}
 
-    with pytest.raises(SystemExit, match=r"a failed: \['bad space'\]\nthe log"):
+    with pytest.raises(SystemExit, match=r"the experiment failed: \['bad space'\]\nthe log"):
         searched(setting, store, monkeypatch, error)
     with pytest.raises(SystemExit, match=r"no trial has a value; .*no value was reported"):
         searched(setting, store, monkeypatch, done(store, None))

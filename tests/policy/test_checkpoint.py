@@ -35,7 +35,7 @@ def test_the_file_is_plain_npz_without_pickle(path):
         assert json.loads(file["about"].tobytes())["trained_on"] == {"run ü": 3}
 
 
-def refused(path, match):
+def assert_refused(path, match):
     with pytest.raises(CheckpointError, match=match) as caught:
         read_checkpoint(path)
     assert str(path) in str(caught.value)
@@ -49,23 +49,23 @@ def rewrite(path, **members):
 
 
 def test_a_missing_file(tmp_path):
-    refused(tmp_path / "none.npz", "there is no checkpoint")
+    assert_refused(tmp_path / "none.npz", "there is no checkpoint")
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04 and then nothing"])
 def test_a_file_that_is_none(tmp_path, content):
     path = tmp_path / "other.npz"
     path.write_bytes(content)
-    refused(path, "is no checkpoint")
+    assert_refused(path, "is no checkpoint")
 
 
 def test_a_folder(tmp_path):
-    refused(tmp_path, "is no checkpoint")
+    assert_refused(tmp_path, "is no checkpoint")
 
 
 def test_a_file_that_was_cut_short(path):
     path.write_bytes(path.read_bytes()[:-40])
-    refused(path, "is no checkpoint")
+    assert_refused(path, "is no checkpoint")
 
 
 def test_a_flipped_bit_never_goes_unnoticed(path):
@@ -89,31 +89,31 @@ def test_a_flipped_bit_never_goes_unnoticed(path):
 
 def test_a_changed_number(path):
     rewrite(path, mean=np.full(4, 1.0 + 1e-12))
-    refused(path, "was changed since it was written: its SHA-256 does not fit")
+    assert_refused(path, "was changed since it was written: its SHA-256 does not fit")
 
 
 def test_a_changed_text(path):
     with np.load(path) as file:
         text = file["about"].tobytes().replace(b'"abc"', b'"abd"')
     rewrite(path, about=np.frombuffer(text, np.uint8))
-    refused(path, "was changed")
+    assert_refused(path, "was changed")
 
 
 def test_an_added_array(path):
     rewrite(path, more=np.zeros(1))
-    refused(path, "was changed")
+    assert_refused(path, "was changed")
 
 
 @pytest.mark.parametrize("text", ['{"format": "meta-nni-checkpoint/2"}', "[]", '"text"', "{}"])
 def test_another_format(path, text):
     rewrite(path, about=np.frombuffer(text.encode(), np.uint8))
-    refused(path, "has format .*, expected 'meta-nni-checkpoint/1'")
+    assert_refused(path, "has format .*, expected 'meta-nni-checkpoint/1'")
 
 
 @pytest.mark.parametrize("text", [b"{", b"\xff\xfe", b"[" * 100_000])
 def test_a_text_that_is_no_json(path, text):
     rewrite(path, about=np.frombuffer(text, np.uint8))
-    refused(path, "is no checkpoint")
+    assert_refused(path, "is no checkpoint")
 
 
 class Bomb:
@@ -127,9 +127,9 @@ def test_pickles_are_never_loaded(path, tmp_path, monkeypatch):
     bomb[0] = Bomb()
     with open(path, "wb") as file:
         np.savez(file, about=bomb)
-    refused(path, "is no checkpoint")
+    assert_refused(path, "is no checkpoint")
     path.write_bytes(pickle.dumps(Bomb()))
-    refused(path, "is no checkpoint")
+    assert_refused(path, "is no checkpoint")
     assert not (tmp_path / "exploded").exists()
 
 
@@ -138,7 +138,7 @@ def test_a_zip_that_unpacks_to_too_much_is_not_unpacked(path, monkeypatch):
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("about.npy", b"\0" * 10**7)
     assert path.stat().st_size < 10**5
-    refused(path, "unpacks to 10000000 bytes, expected at most 1000000")
+    assert_refused(path, "unpacks to 10000000 bytes, expected at most 1000000")
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_part(path, monkeypatch):

@@ -15,6 +15,7 @@ class FakePolicy:
     """Stands in for the network: remembers what it was trained on and from where."""
 
     trainings: ClassVar = []
+    complete = True
     files: ClassVar = {}
 
     def __init__(self, trained_on, start):
@@ -103,3 +104,12 @@ def test_what_was_trained_by_command_is_used_however_little_there_is(tmp_path):
     few = [Problem(9).history(5, 9)]
     assert refresh(path, SPACE, few, seed=0) is trained
     assert FakePolicy.trainings == [trained]
+
+
+def test_a_training_that_was_cut_short_is_not_used(tmp_path, monkeypatch, caplog):
+    path = tmp_path / "network.npz"
+    first = refresh(path, SPACE, HISTORIES[:2], seed=0)
+    monkeypatch.setattr(FakePolicy, "complete", False)
+    assert refresh(path, SPACE, HISTORIES, seed=0) is first
+    assert "run `meta-nni train`" in caplog.text
+    assert FakePolicy.files == {path: first}
