@@ -161,7 +161,7 @@ ARMS: dict[str, Spec] = {
     "meta_permuted": _ours("meta", "permuted"),
     "meta_one_negated": _ours("meta", "one_negated"),
     "meta_unrelated": _ours("meta", "unrelated"),
-    "design_meta": _ours("meta", pool=True),
+    "meta_pool": _ours("meta", pool=True),
     "design_gp": _ours("meta", pool=True, network=False),
     "design_neural": Spec(NeuralDesign, "ours"),
     "design_ranking": Spec(RankingDesign, "ours"),

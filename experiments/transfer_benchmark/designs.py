@@ -1,6 +1,6 @@
 """Designs to compare under one harness; all choose among a table's rows.
 
-`design_meta`: what ships, a Bayesian linear combination of the sources' Gaussian processes
+`meta_pool`: what ships, a Bayesian linear combination of the sources' Gaussian processes
 and the network, plus a Gaussian process of the run's own. `design_gp`: the same without
 the network. `design_neural`: the network alone, its head adapted exactly (adaptive
 Bayesian linear regression). `design_ranking`: the sources' Gaussian processes and the

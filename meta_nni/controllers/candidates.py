@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,8 @@ _NUM_BEST = 2  # of these trials of the run, the neighbours are added at each pr
 _NUM_FRESH = 25  # random configs drawn anew at each proposal
 
 
-class Pool(NamedTuple):
+@dataclass(frozen=True)
+class Pool:
     """Configs as arrays.
 
     Attributes:
@@ -44,7 +45,7 @@ class Pool(NamedTuple):
     x: Floats
     features: Floats
 
-    def __add__(self, other: Pool) -> Pool:  # type: ignore[override]
+    def __add__(self, other: Pool) -> Pool:
         return Pool(
             self.configs + other.configs,
             self.keys + other.keys,

@@ -38,12 +38,14 @@ class EncodedTrials:
         return {row.key for row in self._encoded(trials)}
 
     def _encoded(self, trials: Sequence[Trial]) -> list[_Row]:
-        new = [trial for trial in trials if not self._is_known(trial)]
-        x = vectors(self._space, [trial.config for trial in new])
-        features = self._policy.features(x)
-        for trial, own, predicted in zip(new, x, features, strict=True):
-            key = self._space.key(trial.config)
-            self._rows[trial.trial_id] = _Row(trial.config, key, own, predicted)
+        for trial in trials:
+            if not self._is_known(trial):
+                # One at a time: rounding depends on how many are computed together, and a
+                # resumed run, which meets all its trials at once, is to go on as before.
+                x = vectors(self._space, [trial.config])
+                (predicted,) = self._policy.features(x)
+                key = self._space.key(trial.config)
+                self._rows[trial.trial_id] = _Row(trial.config, key, x[0], predicted)
         return [self._rows[trial.trial_id] for trial in trials]
 
     def _is_known(self, trial: Trial) -> bool:

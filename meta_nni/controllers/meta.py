@@ -25,7 +25,7 @@ __all__ = ["MetaController"]
 
 Floats = npt.NDArray[np.float64]
 
-_INITIAL = 4  # random trials of a run without sources, before its own model decides
+_INITIAL = 3  # random trials of a run without sources, before its own model decides
 _NUM_SCREENED = (700, 300)  # candidates that are weighed: the best by a first look, others
 _NUM_REFINED = 2  # rounds in which the neighbours of the best candidate are weighed, too
 _NEARLY = 0.05  # of candidates within this share of the best, the cheapest is proposed
@@ -39,9 +39,9 @@ class MetaController:
     """Proposes by expected improvement under a posterior over sources and a cold model.
 
     The first trial already comes from other tasks; every result changes the next
-    proposal at once (see `policy.posterior`). The third trial, and each eighth, asks the
-    cold model alone, so that sources that mislead are found out. Without sources it is
-    Bayesian optimisation from four random trials on. Of about equally promising configs
+    proposal at once (see `policy.posterior`). Each eighth trial asks the cold model alone,
+    so that sources that mislead are found out. Without sources it is Bayesian optimisation
+    from three random trials on. Of about equally promising configs
     the one that is expected to be cheapest is proposed.
 
     Args:
@@ -96,7 +96,7 @@ class MetaController:
         seen = self._encoded.keys(history.trials)
         suggestions: list[Suggestion] = []
         for number in range(len(history.trials), len(history.trials) + count):
-            explores = number % 8 == 7 or number == 2
+            explores = _explores(number)
             chosen = self._choose(history, observed, number, explores, seen, rng)
             if chosen is None:
                 break
@@ -195,6 +195,11 @@ class MetaController:
 
 
 _SOURCES = {False: "zero-shot", True: "adapted"}
+
+
+def _explores(number: int) -> bool:
+    """Whether trial `number` is kept for the cold model."""
+    return number % 8 == 7
 
 
 def _screened(pool: Pool, observed: Observed, rng: np.random.Generator) -> Pool:

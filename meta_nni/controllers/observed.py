@@ -58,7 +58,7 @@ class Observed:
         z[[trial.value is not None for trial in ended]] = warped
         evidence = Evidence(*encoded(ended), z)
         measurable = len(values) > 0 or policy.prior is not None
-        posterior = Posterior(policy.kernel, policy.weights, evidence)
+        posterior = Posterior(policy.kernels, policy.weights, evidence)
         found = cls(policy, ended, evidence, warp, sign, measurable, posterior)
         for x, features in zip(*encoded(history.pending), strict=True):
             found = found.believing(x[None], features[None])
@@ -73,7 +73,7 @@ class Observed:
             np.concatenate([old.features, features]),
             np.concatenate([old.z, z]),
         )
-        posterior = Posterior(self.policy.kernel, self.policy.weights, evidence)
+        posterior = Posterior(self.policy.kernels, self.policy.weights, evidence)
         return Observed(
             self.policy, self.trials, evidence, self.warp, self.sign, self.measurable, posterior
         )

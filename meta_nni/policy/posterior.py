@@ -5,17 +5,18 @@ In warped values z of the run's trials, every hypothesis says
     z = mu 1 + s (F w + r) + s e,    w ~ N(w0, v diag(w0)),    r ~ GP(0, rho k),
     mu ~ N(0, (2 s)^2),              e ~ N(0, noise I),
 
-where column j of F holds source j's predictions, w0 the policy's weights, k the learned
-kernel; a cold hypothesis has no F. All of it is Gaussian, so weights, residual and mean
+where column j of F holds source j's predictions, w0 the policy's weights, k one of its
+kernels; a cold hypothesis has no F. All of it is Gaussian, so weights, residual and mean
 are integrated out exactly (adaptive Bayesian linear regression, Perrone et al. 2018,
-with a Gaussian process residual). Hypotheses differ in s, rho and v and are averaged by
-their evidence: a source set that misleads loses its weight to the cold ones.
+with a Gaussian process residual). Hypotheses differ in s, rho, v and k and are averaged
+by their evidence: sources that mislead lose their weight to the cold ones, and what they
+taught about the similarity of configs to the kernel that knows nothing of them.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,6 +97,7 @@ def expected_improvement(prediction: Prediction, best: float) -> Floats:
 class _Shape:
     """Hypotheses that differ in s alone: their covariances are s^2 times the same matrix."""
 
+    kernel: int  # its position among the policy's
     residual: float
     weight_variance: float
     warm: bool
@@ -114,13 +116,16 @@ class _Shape:
         return np.asarray(features @ w0, float) if self.warm else np.zeros(len(features))
 
 
-def _shapes(warm: bool) -> list[_Shape]:
-    if not warm:
-        return [_Shape(1.0, 0.0, False, 1.0)]
-    pairs = list(itertools.product(_RESIDUALS, _WEIGHT_VARIANCES))
-    prior = (1.0 - _COLD_PROBABILITY) / len(pairs)
-    cold = _Shape(1.0, 0.0, False, _COLD_PROBABILITY)
-    return [cold, *(_Shape(rho, v, True, prior) for rho, v in pairs)]
+def _shapes(num_kernels: int, warm: bool) -> list[_Shape]:
+    pairs = list(itertools.product(_RESIDUALS, _WEIGHT_VARIANCES)) if warm else []
+    cold = _COLD_PROBABILITY if warm else 1.0
+    shapes = []
+    for kernel in range(num_kernels):
+        shapes.append(_Shape(kernel, 1.0, 0.0, False, cold / num_kernels))
+        for rho, v in pairs:
+            prior = (1.0 - cold) / (num_kernels * len(pairs))
+            shapes.append(_Shape(kernel, rho, v, True, prior))
+    return shapes
 
 
 class _Fit:
@@ -143,7 +148,7 @@ class Posterior:
     """What a run's trials and its sources say together.
 
     Args:
-        kernel: Similarity of configs.
+        kernels: Hypotheses about the similarity of configs.
         w0: Weights of the sources before the run has a result, shape (S,).
         evidence: The run's trials; of more than 128 the best and the last count.
 
@@ -151,18 +156,23 @@ class Posterior:
         cold_probability: How much the run's results speak against the sources, 0 to 1.
     """
 
-    def __init__(self, kernel: Kernel, w0: Floats, evidence: Evidence) -> None:
+    def __init__(self, kernels: Sequence[Kernel], w0: Floats, evidence: Evidence) -> None:
         self._num_trials, self._rows = len(evidence.z), _bounded(evidence.z)
         evidence = Evidence(
             *(part[self._rows] for part in (evidence.x, evidence.features, evidence.z))
         )
-        self._kernel, self._w0, self._evidence = kernel, w0, evidence
-        similarity = kernel(evidence.x, evidence.x)
-        noise = kernel.noise * np.eye(len(evidence.z))
+        self._kernels, self._w0, self._evidence = kernels, w0, evidence
+        similarities = [kernel(evidence.x, evidence.x) for kernel in kernels]
+        noises = [kernel.noise * np.eye(len(evidence.z)) for kernel in kernels]
         shared = (evidence.features * w0) @ evidence.features.T
         self._fits = [
-            _Fit(shape, evidence, shape.covariance(similarity, shared) + noise, w0)
-            for shape in _shapes(warm=len(w0) > 0)
+            _Fit(
+                shape,
+                evidence,
+                shape.covariance(similarities[shape.kernel], shared) + noises[shape.kernel],
+                w0,
+            )
+            for shape in _shapes(len(kernels), warm=len(w0) > 0)
         ]
         logs = np.stack([fit.log_joint for fit in self._fits])
         self._probabilities = np.exp(logs - logs.max())  # (shapes, scales)
@@ -184,13 +194,17 @@ class Posterior:
             if weights.sum() < 1e-12:  # as good as ruled out: any scale
                 weights[~self._warm] = 1.0
         keep = weights >= _NEGLIGIBLE * weights.max()
-        similarity = self._kernel(x, self._evidence.x)
+        similarities: dict[int, Floats] = {}
         weighted = features * self._w0
         shared = weighted @ self._evidence.features.T, (weighted * features).sum(1)
         means, stds, noises = [], [], []
-        noise = _SCALES * np.sqrt(self._kernel.noise)
         for row in np.flatnonzero(keep.any(axis=1)):
-            by_scale = self._predict_shape(self._fits[row], features, similarity, *shared)
+            number = self._fits[row].shape.kernel
+            kernel = self._kernels[number]
+            if number not in similarities:
+                similarities[number] = kernel(x, self._evidence.x)
+            noise = _SCALES * np.sqrt(kernel.noise)
+            by_scale = self._predict_shape(self._fits[row], features, similarities[number], *shared)
             means.append(by_scale[0][keep[row]])
             stds.append(by_scale[1][keep[row]])
             noises.append(noise[keep[row]])
@@ -215,11 +229,16 @@ class Posterior:
 
         They are linear in the features and in the similarities to the run's trials.
         """
-        weights, residual = np.zeros(len(self._w0)), np.zeros(len(self._evidence.z))
-        for probability, effects in self._likely():
+        weights = np.zeros(len(self._w0))
+        residuals = np.zeros((len(self._kernels), len(self._evidence.z)))
+        for number, probability, effects in self._likely():
             weights += probability * effects[0]
-            residual += probability * effects[1]
-        return features @ weights + self._kernel(x, self._evidence.x) @ residual
+            residuals[number] += probability * effects[1]
+        mean: Floats = features @ weights
+        for kernel, residual in zip(self._kernels, residuals, strict=True):
+            if residual.any():
+                mean += kernel(x, self._evidence.x) @ residual
+        return mean
 
     def contributions(self, x: Floats, features: Floats) -> tuple[Floats, Floats]:
         """Splits the mean of the mixture at one config: what each source and trial adds.
@@ -233,19 +252,20 @@ class Posterior:
             mean: it is linear in them.
         """
         sources, own = np.zeros(len(self._w0)), np.zeros(self._num_trials)
-        similarity = self._kernel(x, self._evidence.x)[0]
-        for probability, (weights, residual) in self._likely():
+        similarity = [kernel(x, self._evidence.x)[0] for kernel in self._kernels]
+        for number, probability, (weights, residual) in self._likely():
             sources += probability * weights * features[0]
-            own[self._rows] += probability * similarity * residual
+            own[self._rows] += probability * similarity[number] * residual
         return sources, own
 
-    def _likely(self) -> Iterator[tuple[float, tuple[Floats, Floats]]]:
-        """Probability and effects of the hypotheses that are not negligible."""
+    def _likely(self) -> Iterator[tuple[int, float, tuple[Floats, Floats]]]:
+        """Kernel, probability and effects of the hypotheses that are not negligible."""
         keep = self._probabilities >= _NEGLIGIBLE * self._probabilities.max()
         total = float(self._probabilities[keep].sum())
         for row, column in np.argwhere(keep):
             probability = float(self._probabilities[row, column]) / total
-            yield probability, self._effects(int(row), int(column))
+            kernel = self._fits[row].shape.kernel
+            yield kernel, probability, self._effects(int(row), int(column))
 
     def _effects(self, row: int, column: int) -> tuple[Floats, Floats]:
         """Posterior means of `s w` (S,) and of r's representers (T,) under one hypothesis.

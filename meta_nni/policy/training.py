@@ -35,7 +35,8 @@ class Policy:
     """What was learned from the sources, ready to be adapted to a run.
 
     Attributes:
-        kernel: Similarity of configs.
+        kernels: Hypotheses about the similarity of configs: learned across the sources,
+            and, where there are any, what to believe without them.
         sources: The S sources.
         weights: How much each prediction is believed before the run has a result, float64,
             sum to 1: one for each source, and after them one for the network if there is one.
@@ -46,13 +47,18 @@ class Policy:
         network: Learned from all sources together, if there is one.
     """
 
-    kernel: Kernel
+    kernels: tuple[Kernel, ...]
     sources: tuple[Source, ...]
     weights: Floats
     prior: Warp | None
     temperature: float
     task: Task
     network: NeuralPolicy | None = None
+
+    @property
+    def kernel(self) -> Kernel:
+        """Similarity of configs, learned across the sources."""
+        return self.kernels[0]
 
     @cached_property
     def _ensemble(self) -> Ensemble:
@@ -87,7 +93,7 @@ def train(
         learn_network: Gives the network learned from the sources' histories, or None.
 
     Returns:
-        The policy; without sources its kernel is the default one.
+        The policy; without sources its only kernel is the default one.
     """
     nearest = sorted(histories, key=lambda h: _squared_distance(run.task, h.run.task))
     most = max(_MAX_ROWS // max(min(len(nearest), _MAX_SOURCES), 1), MIN_TRIALS)
@@ -97,7 +103,8 @@ def train(
     drawn = vectors(run.space, [run.space.sample(rng) for _ in range(200)])
     num_tasks, num_trials = _MAX_FIT
     tasks = [_subsample(source, num_trials, rng) for source in sources[:num_tasks]]
-    kernel = fit_relevance(Kernel.default(drawn), tasks)
+    default = Kernel.default(drawn)
+    kernel = fit_relevance(default, tasks)
     temperature = _fit_temperature(kernel, sources)
     distances = np.array([_squared_distance(run.task, s.history.run.task) for s in sources])
     weights = _similarity(distances, temperature) * _consensus(Ensemble(kernel, sources), drawn)
@@ -106,7 +113,8 @@ def train(
     network = learn_network([s.history for s in sources]) if learn_network and sources else None
     if network is not None:
         weights = np.append((1.0 - _NETWORK_SHARE) * weights, _NETWORK_SHARE)
-    return Policy(kernel, tuple(sources), weights, prior, temperature, run.task, network)
+    kernels = (kernel, default) if sources else (default,)
+    return Policy(kernels, tuple(sources), weights, prior, temperature, run.task, network)
 
 
 def _subsample(source: Source, count: int, rng: np.random.Generator) -> tuple[Floats, Floats]:

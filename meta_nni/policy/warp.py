@@ -102,7 +102,8 @@ def _spread(values: Floats) -> float:
     scale = max(1.4826 * float(np.median(apart)), 0.1 * _quantile(apart, 0.75))
     if scale == 0.0 and apart.any():
         scale = _quantile(apart[apart > 0.0], 0.5)
-    return scale or 0.1 * abs(location) or 1.0
+    # Next to the largest deviation a scale must not vanish: dividing by it would overflow.
+    return max(scale, 1e-305 * float(apart.max())) or 0.1 * abs(location) or 1.0
 
 
 def _quantile(values: Floats, share: float) -> float:

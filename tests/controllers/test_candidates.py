@@ -37,7 +37,8 @@ def test_a_small_space_is_a_candidate_as_a_whole(rng):
     pool, policy = candidates(problem.run(), [Problem(1).history(20)])
     history = problem.history(100)
     seen = tried_keys(history)
-    configs, _, x, features = pool.fresh(history, seen, rng)
+    left = pool.fresh(history, seen, rng)
+    configs, x, features = left.configs, left.x, left.features
     assert set(keys(SPACE, configs)) == set(keys(SPACE, CONFIGS)) - seen
     assert len(configs) == 156
     assert np.array_equal(x, vectors(SPACE, configs))
@@ -49,7 +50,7 @@ def test_nothing_is_left_of_an_exhausted_space(rng):
     pool, _ = candidates(problem.run())
     assert pool.fresh(problem.history(256), set(keys(SPACE, CONFIGS)), rng) is None
     almost = set(keys(SPACE, CONFIGS[:-1]))
-    assert pool.fresh(problem.history(255), almost, rng)[0] == CONFIGS[-1:]
+    assert pool.fresh(problem.history(255), almost, rng).configs == CONFIGS[-1:]
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,8 @@ def large():
 
 def test_the_pool_of_a_large_space_holds_the_best_of_the_sources(large, rng):
     (pool, policy), sources, run = large
-    configs, _, x, features = pool.fresh(History(run), set(), rng)
+    fresh = pool.fresh(History(run), set(), rng)
+    configs, x, features = fresh.configs, fresh.x, fresh.features
     found = set(keys(LARGE, configs))
     assert len(found) == len(configs) > 2000
     assert x.shape == (len(configs), len(LARGE.parameters), LARGE.num_features)
@@ -78,7 +80,7 @@ def test_neighbours_of_the_runs_best_trials_become_candidates(large, rng):
     seen = tried_keys(history)
 
     def near(given):
-        configs = pool.fresh(given, seen, rng)[0]
+        configs = pool.fresh(given, seen, rng).configs
         assert not set(keys(LARGE, configs)) & seen
         shared = (sum(item in best.items() for item in LARGE.flatten(c).items()) for c in configs)
         return sum(count == len(best) - 1 for count in shared)
@@ -89,7 +91,9 @@ def test_neighbours_of_the_runs_best_trials_become_candidates(large, rng):
 def test_asking_changes_neither_what_was_seen_nor_the_pool(large):
     (pool, _), _, run = large
     seen = {"x"}
-    first, again = (pool.fresh(History(run), seen, np.random.default_rng(3))[0] for _ in range(2))
+    first, again = (
+        pool.fresh(History(run), seen, np.random.default_rng(3)).configs for _ in range(2)
+    )
     assert seen == {"x"}
     assert first == again
 

@@ -23,7 +23,7 @@ def sources(family=0, sign=1.0):
 def searches(kind, family=0, sign=1.0, num_trials=20):
     """Two searches with the problems they are about; `kind` is warm, cold or random."""
     found = []
-    for seed in range(2):
+    for seed in range(2 if kind == "warm" else 12):
         problem = Problem(100 + seed)
         controller = RandomController() if kind == "random" else MetaController()
         given = sources(family, sign) if kind == "warm" else ()
@@ -63,14 +63,14 @@ def test_without_sources_it_soon_beats_random_search():
     cold = mean_regret(searches("cold"), after=20)
     assert cold < 0.5 * mean_regret(searches("random"), after=20)
     suggestions = [trial.suggestion for trial in searches("cold")[0][1].trials]
-    assert [s.source for s in suggestions] == ["exploration"] * 4 + ["adapted"] * 16
+    assert [s.source for s in suggestions] == ["exploration"] * 3 + ["adapted"] * 17
     assert suggestions[9].why == "learned from this run's 9 results"
 
 
 def test_the_source_of_each_trial_is_told():
     suggestions = [trial.suggestion for trial in searches("warm")[0][1].trials[:17]]
     explored = [number for number, s in enumerate(suggestions) if s.source == "exploration"]
-    assert explored == [2, 7, 15]
+    assert explored == [7, 15]
     assert [number for number, s in enumerate(suggestions) if s.source == "zero-shot"] == [0]
     assert re.match(
         r"task 0\.\d \(weight 0\.\d\d\): trial \d+ reached 0\.\d+; ", suggestions[0].why
@@ -287,7 +287,7 @@ def warped_prediction(policy, config, run_id=None, numbers=()):
     left = replace(policy, sources=tuple(sources))
     x = vectors(SPACE, [config])
     nothing = Evidence(x[:0], np.zeros((0, len(sources))), np.zeros(0))
-    posterior = Posterior(left.kernel, left.weights, nothing)
+    posterior = Posterior(left.kernels, left.weights, nothing)
     return float(posterior.predict(x, left.features(x)).mean[0])
 
 

@@ -66,7 +66,7 @@ def everything_kept(monkeypatch):
 def test_predictions_are_those_of_the_joint_normal(seed, everything_kept):
     (x, features), (new_x, new_features) = arrays(7, seed), arrays(5, seed + 10)
     z = features @ W0 + 0.5 * np.random.default_rng(seed).standard_normal(7)
-    found = Posterior(KERNEL, W0, Evidence(x, features, z)).predict(new_x, new_features)
+    found = Posterior((KERNEL,), W0, Evidence(x, features, z)).predict(new_x, new_features)
     means, stds, probabilities = brute_force(z, x, features, new_x, new_features)
 
     assert found.means == pytest.approx(means, rel=1e-6)
@@ -82,9 +82,9 @@ def test_predictions_are_those_of_the_joint_normal(seed, everything_kept):
 def test_leaving_out_what_is_negligible_hardly_changes_predictions(monkeypatch):
     (x, features), (new_x, new_features) = arrays(9), arrays(5, 1)
     evidence = Evidence(x, features, features @ W0)
-    few = Posterior(KERNEL, W0, evidence).predict(new_x, new_features)
+    few = Posterior((KERNEL,), W0, evidence).predict(new_x, new_features)
     monkeypatch.setattr(module, "_NEGLIGIBLE", 0.0)
-    all_of_them = Posterior(KERNEL, W0, evidence).predict(new_x, new_features)
+    all_of_them = Posterior((KERNEL,), W0, evidence).predict(new_x, new_features)
     assert len(few.probabilities) < len(all_of_them.probabilities)
     assert few.probabilities.sum() == pytest.approx(1.0)
     assert few.mean == pytest.approx(all_of_them.mean, abs=0.1)
@@ -94,7 +94,7 @@ def test_leaving_out_what_is_negligible_hardly_changes_predictions(monkeypatch):
 def test_probabilities_follow_the_evidence_and_sum_to_one():
     x, features = arrays(12)
     z = features @ W0
-    posterior = Posterior(KERNEL, W0, Evidence(x, features, z))
+    posterior = Posterior((KERNEL,), W0, Evidence(x, features, z))
     *_, probabilities = brute_force(z, x, features, x[:1], features[:1])
     cold = np.array([not hypothesis[3] for hypothesis in hypotheses(warm=True)])
     assert posterior.cold_probability == pytest.approx(probabilities[cold].sum())
@@ -104,7 +104,7 @@ def test_probabilities_follow_the_evidence_and_sum_to_one():
 def test_before_any_result_the_sources_speak_and_the_prior_is_what_it_was():
     x, features = arrays(5)
     nothing = Evidence(x[:0], features[:0], np.zeros(0))
-    posterior = Posterior(KERNEL, W0, nothing)
+    posterior = Posterior((KERNEL,), W0, nothing)
     assert posterior.cold_probability == pytest.approx(0.15)
     prediction = posterior.predict(x, features)
     assert np.argsort(prediction.mean).tolist() == np.argsort(features @ W0).tolist()
@@ -114,12 +114,12 @@ def test_before_any_result_the_sources_speak_and_the_prior_is_what_it_was():
 def test_without_sources_it_is_a_gaussian_process():
     x, _ = arrays(6)
     none = np.zeros((6, 0))
-    posterior = Posterior(KERNEL, np.zeros(0), Evidence(x, none, np.linspace(-1, 1, 6)))
+    posterior = Posterior((KERNEL,), np.zeros(0), Evidence(x, none, np.linspace(-1, 1, 6)))
     assert posterior.cold_probability == pytest.approx(1.0)
     assert posterior.contributions(x[:1], none[:1])[0].shape == (0,)
     mean = posterior.predict(x, none).mean
     assert (np.diff(mean) > 0).all()
-    empty = Posterior(KERNEL, np.zeros(0), Evidence(x[:0], none[:0], np.zeros(0)))
+    empty = Posterior((KERNEL,), np.zeros(0), Evidence(x[:0], none[:0], np.zeros(0)))
     assert empty.predict(x, none).mean == pytest.approx(np.zeros(6))
     assert (empty.predict(x, none).std > 1.0).all()
 
@@ -129,14 +129,14 @@ def test_sources_that_tell_nothing_lose_their_weight(sign, is_cold):
     x, features = arrays(40)
     own = np.sin(5 * x[:, 0, 0]) + x[:, 1, 1]
     z = sign * features @ W0 + (1 - sign) * own
-    posterior = Posterior(KERNEL, W0, Evidence(x, features, z))
+    posterior = Posterior((KERNEL,), W0, Evidence(x, features, z))
     assert (posterior.cold_probability > 0.6) == is_cold
     assert (posterior.cold_probability < 0.05) == (not is_cold)
 
 
 def test_negated_sources_speak_against_what_they_predict():
     x, features = arrays(30)
-    posterior = Posterior(KERNEL, W0, Evidence(x, features, -features @ W0))
+    posterior = Posterior((KERNEL,), W0, Evidence(x, features, -features @ W0))
     new_x, new = arrays(20, 1)
     added = [posterior.contributions(new_x[[i]], new[[i]])[0] for i in range(20)]
     assert (np.array(added)[:, :2] * new[:, :2] < 0).all()
@@ -148,7 +148,7 @@ def test_negated_sources_speak_against_what_they_predict():
 def test_contributions_and_the_mean_of_the_run_sum_to_the_prediction(seed, everything_kept):
     (x, features), (new_x, new_features) = arrays(9, seed), arrays(6, seed + 5)
     z = features @ W0 + 0.3 * np.random.default_rng(seed).standard_normal(9)
-    posterior = Posterior(KERNEL, W0, Evidence(x, features, z))
+    posterior = Posterior((KERNEL,), W0, Evidence(x, features, z))
     parts = [posterior.contributions(new_x[[i]], new_features[[i]]) for i in range(6)]
     explained = np.array([sources.sum() + own.sum() for sources, own in parts])
     rest = posterior.predict(new_x, new_features).mean - explained
@@ -160,7 +160,7 @@ def test_contributions_and_the_mean_of_the_run_sum_to_the_prediction(seed, every
 def test_the_first_look_ranks_as_the_mean_does(count):
     x, features = arrays(20)
     evidence = Evidence(x[:count], features[:count], features[:count] @ W0)
-    posterior = Posterior(KERNEL, W0, evidence)
+    posterior = Posterior((KERNEL,), W0, evidence)
     apart = posterior.predict(x, features).mean - posterior.screen(x, features)
     assert apart == pytest.approx(np.full(20, apart[0]))
     assert np.ptp(posterior.screen(x, features)) > 0.5
@@ -171,11 +171,11 @@ def test_uncertainty_shrinks_near_what_was_observed(w0):
     x, features = arrays(8)
     features = features[:, : len(w0)]
     z = np.sin(3 * x[:, 0, 0]) + x[:, 1, 1]
-    before = Posterior(KERNEL, w0, Evidence(x[:6], features[:6], z[:6]))
+    before = Posterior((KERNEL,), w0, Evidence(x[:6], features[:6], z[:6]))
     predicted = before.predict(x[6:], features[6:])
     # What was predicted is measured: nothing else changes but how sure it is there.
     joined = Evidence(x, features, np.append(z[:6], predicted.mean))
-    after = Posterior(KERNEL, w0, joined).predict(x[6:], features[6:])
+    after = Posterior((KERNEL,), w0, joined).predict(x[6:], features[6:])
     assert (after.std < predicted.std).all()
     far = before.predict(np.full((1, 2, 2), 9.0), features[:1])
     assert far.std[0] > before.predict(x[:6], features[:6]).std.max()
@@ -186,10 +186,10 @@ def test_of_very_many_trials_the_best_and_the_last_count(monkeypatch):
     z = np.random.default_rng(0).standard_normal(30)
     best = set(np.argsort(-z)[:10].tolist())
     keep = sorted({*best, *[i for i in range(30) if i not in best][-10:]})
-    expected = Posterior(KERNEL, W0, Evidence(x[keep], features[keep], z[keep]))
-    whole = Posterior(KERNEL, W0, Evidence(x, features, z)).predict(x, features)
+    expected = Posterior((KERNEL,), W0, Evidence(x[keep], features[keep], z[keep]))
+    whole = Posterior((KERNEL,), W0, Evidence(x, features, z)).predict(x, features)
     monkeypatch.setattr(module, "_MAX_TRIALS", 20)
-    found = Posterior(KERNEL, W0, Evidence(x, features, z)).predict(x, features)
+    found = Posterior((KERNEL,), W0, Evidence(x, features, z)).predict(x, features)
     assert found.mean == pytest.approx(expected.predict(x, features).mean)
     assert found.mean != pytest.approx(whole.mean)
 
