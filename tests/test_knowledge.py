@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from histories import make_history
+from histories import make_history, make_run
 
 from meta_nni import knowledge
 from meta_nni.experience import ExperienceError, write_experience
@@ -35,6 +40,58 @@ def test_a_damaged_file_is_named(folder: Path) -> None:
         knowledge.shipped_knowledge()
 
 
-def test_what_is_shipped_fits_the_format() -> None:
-    run_ids = [history.run.run_id for history in knowledge.shipped_knowledge()]
-    assert len(set(run_ids)) == len(run_ids)
+def test_provenance_of_a_run_that_says_nothing() -> None:
+    run = make_run(metric=None, recipe=None)
+    assert knowledge.Provenance.of(run) == knowledge.Provenance(*[None] * 6)
+
+
+class TestWhatIsShipped:
+    def test_fits_the_format_and_says_where_it_comes_from(self) -> None:
+        histories = knowledge.shipped_knowledge()
+        assert histories
+        run_ids = [history.run.run_id for history in histories]
+        assert len(set(run_ids)) == len(run_ids)
+        for history in histories:
+            origin = knowledge.Provenance.of(history.run)
+            assert None not in (getattr(origin, name) for name in origin.__slots__), origin
+            assert history.run.environment
+            assert history.run.extra["shares"] is not None
+
+    def test_covers_the_tasks_asked_for(self) -> None:
+        origins = [knowledge.Provenance.of(h.run) for h in knowledge.shipped_knowledge()]
+        counts = Counter(origin.kind for origin in origins)
+        assert counts["image"] >= 14
+        assert counts["text"] >= 14
+        assert counts["tabular"] >= 25
+
+    def test_keeps_failures_with_their_reasons(self) -> None:
+        failed = [t for h in knowledge.shipped_knowledge() for t in h.failed]
+        assert failed
+        assert all(trial.result and trial.result.reason for trial in failed)
+
+    def test_no_config_twice_in_a_task_and_no_design_twice(self) -> None:
+        designs = []
+        for history in knowledge.shipped_knowledge():
+            keys = [history.run.space.key(trial.config) for trial in history.trials]
+            assert len(set(keys)) == len(keys)
+            designs.append(tuple(sorted(keys)))
+        assert len(set(designs)) == len(designs)
+
+    def test_is_small(self) -> None:
+        folder = Path(knowledge.__file__).parent
+        assert sum(file.stat().st_size for file in folder.glob("*.jsonl.gz")) < 5 * 2**20
+
+    @pytest.mark.host
+    def test_the_wheel_carries_it(self, tmp_path: Path) -> None:
+        package = Path(knowledge.__file__).parents[1]
+        for name in ("meta_nni", "search_spaces"):
+            shutil.copytree(package.parent / name, tmp_path / name)
+        for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
+            shutil.copy(package.parent / name, tmp_path)
+        command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation"]
+        subprocess.run([*command, "--wheel-dir", "out", "."], cwd=tmp_path, check=True)
+        (wheel,) = (tmp_path / "out").iterdir()
+        expected = {f"meta_nni/knowledge/{file.name}" for file in package.glob("knowledge/*.*")}
+        assert expected <= set(zipfile.ZipFile(wheel).namelist())
+        assert any(name.endswith(".jsonl.gz") for name in expected)
+        assert wheel.stat().st_size < 5 * 2**20

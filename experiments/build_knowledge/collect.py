@@ -4,14 +4,15 @@
 
 `meta_nni/knowledge/autokeras_<kind>.jsonl.gz` get a run for each task, and
 `meta_nni/knowledge/README.md` a table of them. It reads whole rows only, so it may run
-while rows are being measured.
+while rows are being measured, and equal rows give equal bytes.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,12 @@ import rows
 from design import rng_of
 from recipes import RECIPES
 from tasks import TASKS, TaskSpec, materialise, shares
+from threadpoolctl import threadpool_limits
 
 import meta_nni
 from meta_nni.data import Dataset, load_data
 from meta_nni.experience import write_experience
+from meta_nni.knowledge import Provenance
 from meta_nni.models.problem import load_problem
 from meta_nni.trial import History, Result, Run, Suggestion, Trial
 
@@ -31,13 +34,17 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 DIGITS = 5  # of values, curves and metrics; more would be noise
 
-TABLE_HEAD = """# The shipped knowledge
+ABOUT = """# The shipped knowledge
 
 Real experience over AutoKeras's search spaces, measured by `experiments/build_knowledge/`
 (recipes, environment and limits are described there and recorded with each run). This
-table is written by its `collect.py`. Data sets are not part of the package; their origin
-and licence are those of the training rows that were measured.
+text is written by its `collect.py`; `meta-nni experience list --knowledge` shows the same.
+Data sets are not part of the package; their origin and licence are those of the training
+rows that were measured. Rows of a run share its recipe, environment and data set.
 
+"""
+TOTALS_HEAD = "| kind | runs | rows | failed |\n|---|---|---|---|\n"
+RUNS_HEAD = """
 | run | rows | failed | best | data set | licence | origin |
 |---|---|---|---|---|---|---|
 """
@@ -51,14 +58,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "meta_nni/knowledge")
     arguments = parser.parse_args()
     sources = {entry["name"]: entry for entry in json.loads(_read(arguments.data / "index.json"))}
-    table = TABLE_HEAD
+    totals, runs = TOTALS_HEAD, RUNS_HEAD
     for kind in RECIPES:
         tasks = [task for task in TASKS if task.kind == kind]
         histories = [history for task in tasks for history in _histories(task, arguments, sources)]
         write_experience(histories, arguments.out / f"autokeras_{kind}.jsonl.gz")
-        table += "".join(map(_line, histories))
-        print(f"{kind}: {len(histories)} runs, {sum(len(h.trials) for h in histories)} rows")
-    (arguments.out / "README.md").write_text(table, encoding="utf-8")
+        runs += "".join(map(_line, histories))
+        trials, failed = (sum(len(getattr(h, n)) for h in histories) for n in ("trials", "failed"))
+        totals += _cells([kind, len(histories), trials, failed])
+        print(f"{kind}: {len(histories)} runs, {trials} rows, {failed} of them failures")
+    (arguments.out / "README.md").write_text(ABOUT + totals + runs, encoding="utf-8")
 
 
 def _histories(
@@ -106,7 +115,9 @@ def _metafeatures(task: TaskSpec, file: Path) -> dict[str, float]:
         y,
         is_categorical=load_data({"npz": str(file)}).is_categorical,
     )
-    found = meta_nni.compute_metafeatures(dataset, rng_of(f"metafeatures of {task.name}"), 600.0)
+    rng = rng_of(f"metafeatures of {task.name}")
+    with threadpool_limits(1):  # the number of threads changes rounding
+        found = meta_nni.compute_metafeatures(dataset, rng, math.inf)
     return {name: _round(value) for name, value in found.items()}
 
 
@@ -129,11 +140,14 @@ def _round(value: float) -> float:
 
 
 def _line(history: History) -> str:
-    run, best = history.run, history.best
-    source = run.extra["source"]
+    run, best, origin = history.run, history.best, Provenance.of(history.run)
     value = "-" if best is None else f"{run.metric} {best.value:.3f}"
-    cells = [run.run_id, len(history.trials), len(history.failed), value, source["name"]]
-    return "| " + " | ".join(map(str, [*cells, source["licence"], source["origin"]])) + " |\n"
+    cells = [run.run_id, len(history.trials), len(history.failed), value, origin.data_set]
+    return _cells([*cells, origin.licence, origin.data_origin])
+
+
+def _cells(cells: Sequence[Any]) -> str:
+    return f"| {' | '.join(map(str, cells))} |\n"
 
 
 def _read(path: Path) -> str:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict
 
 from meta_nni.cli.arguments import Commands, add_store
 from meta_nni.cli.text import table
-from meta_nni.knowledge import shipped_knowledge
+from meta_nni.knowledge import Provenance, shipped_knowledge
 from meta_nni.store import ExperienceStore, RunSummary
+from meta_nni.trial import History
 
 __all__ = ["add_command"]
 
 _HEADINGS = ("RUN", "TASK", "SPACE", "TRIALS", "COMPLETED", "FAILED", "BEST", "ORIGIN")
+_KNOWLEDGE_HEADINGS = ("TASK", "KIND", "ROWS", "FAILED", "BEST", "METRIC", "RECIPE", "DATA SET")
 
 
 def add_command(verbs: Commands) -> None:
@@ -57,10 +60,10 @@ def _export(arguments: argparse.Namespace) -> None:
 
 def _list(arguments: argparse.Namespace) -> None:
     if arguments.knowledge:
-        runs = [RunSummary.of(history, "shipped") for history in shipped_knowledge()]
-    else:
-        with closing(ExperienceStore.open(arguments.store, create=False)) as store:
-            runs = store.runs()
+        _list_knowledge(shipped_knowledge(), arguments.json)
+        return
+    with closing(ExperienceStore.open(arguments.store, create=False)) as store:
+        runs = store.runs()
     if arguments.json:
         print(json.dumps([asdict(run) for run in runs], indent=1))
     else:
@@ -68,6 +71,26 @@ def _list(arguments: argparse.Namespace) -> None:
 
 
 def _row(run: RunSummary) -> tuple[str, ...]:
-    best = "-" if run.best is None else f"{run.best:.6g}"
     counts = (str(run.trials), str(run.completed), str(run.failed))
-    return (run.run_id, run.task, run.fingerprint[:8], *counts, best, run.origin)
+    return (run.run_id, run.task, run.fingerprint[:8], *counts, _best(run), run.origin)
+
+
+def _best(run: RunSummary) -> str:
+    return "-" if run.best is None else f"{run.best:.6g}"
+
+
+def _list_knowledge(histories: Sequence[History], as_json: bool) -> None:
+    """Shows the shipped runs with where they come from, and how much it is in all."""
+    runs = [(RunSummary.of(h, "shipped"), Provenance.of(h.run)) for h in histories]
+    if as_json:
+        print(json.dumps([asdict(run) | asdict(origin) for run, origin in runs], indent=1))
+        return
+    rows = (_knowledge_row(run, origin) for run, origin in runs)
+    print("\n".join(table([_KNOWLEDGE_HEADINGS, *rows])))
+    trials, failed = (sum(getattr(run, n) for run, _ in runs) for n in ("trials", "failed"))
+    print(f"{len(runs)} runs, {trials} rows, {failed} of them failures; licences with --json")
+
+
+def _knowledge_row(run: RunSummary, origin: Provenance) -> tuple[str, ...]:
+    measured = (str(run.trials), str(run.failed), _best(run), origin.metric or "-")
+    return (run.task, origin.kind or "-", *measured, origin.recipe or "-", origin.data_set or "-")

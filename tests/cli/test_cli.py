@@ -71,23 +71,31 @@ def test_list_of_the_default_store(
     assert "mine  digits" in capsys.readouterr().out
 
 
-def test_list_of_what_is_shipped(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(experience, "shipped_knowledge", lambda: [make_history("known")])
-    assert main(["experience", "list", "--knowledge"]) == 0
-    heading, row = capsys.readouterr().out.splitlines()
-    assert row.split() == [
-        "known",
-        "digits",
-        SPACE.fingerprint[:8],
-        "6",
-        "2",
-        "1",
-        "0.9",
-        "shipped",
-    ]
-    assert heading.index("ORIGIN") == row.index("shipped")
+class TestListOfWhatIsShipped:
+    @pytest.fixture(autouse=True)
+    def shipped(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        source = {"name": "usps", "licence": "CC0-1.0", "origin": "made here"}
+        runs = [make_run("known", extra={"source": source}), make_run("bare", recipe=None)]
+        trials = make_history().trials
+        monkeypatch.setattr(
+            experience, "shipped_knowledge", lambda: [History(run, trials) for run in runs]
+        )
+
+    def test_for_people(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["experience", "list", "--knowledge"]) == 0
+        assert capsys.readouterr().out.splitlines() == [
+            "TASK    KIND  ROWS  FAILED  BEST  METRIC        RECIPE    DATA SET",
+            "digits  -     6     1       0.9   val_accuracy  image-v1  usps",
+            "digits  -     6     1       0.9   val_accuracy  -         -",
+            "2 runs, 12 rows, 2 of them failures; licences with --json",
+        ]
+
+    def test_for_programs(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["experience", "list", "--knowledge", "--json"]) == 0
+        known, bare = json.loads(capsys.readouterr().out)
+        assert (known["run_id"], known["trials"], known["failed"]) == ("known", 6, 1)
+        assert (known["licence"], known["data_origin"]) == ("CC0-1.0", "made here")
+        assert (bare["run_id"], bare["data_set"]) == ("bare", None)
 
 
 def test_names_cannot_break_the_table(store: str, capsys: pytest.CaptureFixture[str]) -> None:

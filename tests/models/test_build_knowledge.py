@@ -211,7 +211,10 @@ def test_collected_rows_read_back_as_experience(tool, tmp_path, monkeypatch):
     assert [trial.state for trial in history.trials] == ["completed", "failed"]
     assert history.trials[0].result.metrics == {"f1": 0.12346}
     assert history.trials[1].result.reason == "too large"
-    assert (
-        "| autokeras-tabular-v1/toy | 2 | 1 | val_accuracy 0.700 |"
-        in (tmp_path / "README.md").read_text()
-    )
+    readme = (tmp_path / "README.md").read_text()
+    assert "| tabular | 1 | 2 | 1 |" in readme
+    assert "| autokeras-tabular-v1/toy | 2 | 1 | val_accuracy 0.700 | toy | CC0-1.0 |" in readme
+    files = [tmp_path / "autokeras_tabular.jsonl.gz", tmp_path / "README.md"]
+    first = [file.read_bytes() for file in files]
+    tool.collect.main()
+    assert [file.read_bytes() for file in files] == first
