@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from meta_nni.adapters.autokeras_tuner import MetaAutoTuner
     from meta_nni.adapters.nni_trial import run_trial
     from meta_nni.adapters.nni_tuner import MetaTuner
     from meta_nni.controllers import Controller
@@ -27,6 +28,7 @@ __all__ = [
     "Controller",
     "ExperienceStore",
     "History",
+    "MetaAutoTuner",
     "MetaTuner",
     "Result",
     "Run",
@@ -45,6 +47,7 @@ _HOMES = {
     "Controller": "controllers",
     "ExperienceStore": "store",
     "History": "trial",
+    "MetaAutoTuner": "adapters.autokeras_tuner",
     "MetaTuner": "adapters.nni_tuner",
     "Result": "trial",
     "Run": "trial",
