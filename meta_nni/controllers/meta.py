@@ -28,6 +28,9 @@ Floats = npt.NDArray[np.float64]
 _INITIAL = 3  # random trials of a run without sources, before its own model decides
 _NUM_SCREENED = (700, 300)  # candidates that are weighed: the best by a first look, others
 _NUM_REFINED = 2  # rounds in which the neighbours of the best candidate are weighed, too
+# What looks best looks better than it is (the optimizer's curse, Smith & Winkler 2006): about
+# a proposal predictions err by this factor more than about other configs.
+_CURSE = 1.2
 _NEARLY = 0.05  # of candidates within this share of the best, the cheapest is proposed
 
 # Threads of linear algebra only wait for one another while trials use every core, and
@@ -173,7 +176,9 @@ class MetaController:
         mean = std = None
         if observed.measurable:
             mean = observed.sign * float(observed.in_units(prediction.mean)[0])
-            std = observed.warp.deviation(float(prediction.mean[0]), float(prediction.std[0]))
+            std = observed.warp.deviation(
+                float(prediction.mean[0]), _CURSE * float(prediction.std[0])
+            )
         seconds = self._seconds(history, chosen)
         space = history.run.space
         # A stream of its own: explaining does not change what is proposed.
