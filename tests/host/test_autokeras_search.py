@@ -291,6 +291,7 @@ def test_the_quick_start_is_five_lines_and_runs_as_printed(tmp_path, monkeypatch
     text = (Path(__file__).parents[2] / "experiments/autokeras/quick_start.py").read_text()
     _, docstring, printed = text.split('"""')
     assert docstring.startswith("The README's quick start")
+    assert printed.strip() in (Path(__file__).parents[2] / "README.md").read_text()
     assert len([line for line in printed.splitlines() if line]) == 5
     keras.utils.set_random_seed(1)
     exec(compile(printed, "quick_start.py", "exec"), {})
