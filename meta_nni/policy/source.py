@@ -19,6 +19,10 @@ Floats = npt.NDArray[np.float64]
 MIN_TRIALS = 3
 """An earlier run with fewer ended trials, or without a completed one, says nothing."""
 
+_MIN_SHARED = 1.0 / 3.0
+"""An earlier run of a space with fewer of the new space's parameters says nothing: many such
+runs, which know a learning rate and an optimizer, would outvote one of the space itself."""
+
 MAX_TRIALS = 128
 """Rows of a source that enter its model: bounds the cost of a run."""
 
@@ -56,7 +60,7 @@ class Source:
         theirs = {(p.path, p.type) for p in origin.parameters}
         mask = np.array([(p.path, p.type) in theirs for p in space.parameters])
         ended = [*history.completed, *history.failed]
-        if len(ended) < MIN_TRIALS or not history.completed or not mask.any():
+        if len(ended) < MIN_TRIALS or not history.completed or mask.mean() < _MIN_SHARED:
             return None
         if len(ended) > max_trials:
             ended = [ended[i] for i in rng.choice(len(ended), max_trials, replace=False)]

@@ -89,3 +89,14 @@ def test_of_long_runs_a_random_part_counts():
     assert numbers[0] != numbers[1]
     assert min(numbers[0]) < 20
     assert max(numbers[0]) > 280
+
+
+def test_a_space_that_shares_less_than_a_third_says_nothing():
+    spec = {f"p{i}": choice(*range(4)) for i in range(7)}
+    wide = SearchSpace.from_nni({"a": choice(*range(300)), **spec})
+    outcomes = [({"a": a, **dict.fromkeys(spec, 0)}, 0.1 * a) for a in range(6)]
+    told = history(outcomes, space=wide)
+    rng = np.random.default_rng(0)
+    assert Source.from_history(told, SPACE, rng) is not None  # half of what is asked
+    few = history([({"a": a, "b": 0.5}, 0.1 * a) for a in range(6)])
+    assert Source.from_history(few, wide, rng) is None  # one parameter of eight
