@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from experiments.knowledge_replay.arms import ARMS
 from experiments.knowledge_replay.scores import BUDGETS, Scores
 from experiments.transfer_benchmark.scores import Estimate
+from experiments.verdicts import Verdict
 
-__all__ = ["KINDS", "OTHERS", "Verdict", "check", "signed"]
+__all__ = ["KINDS", "OTHERS", "check", "signed"]
 
 KINDS = ("image", "text", "tabular")
 OTHERS = tuple(arm for arm in ARMS if arm != "meta")
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One bar at one place.
-
-    Attributes:
-        bar: What is asked.
-        where: The kind of data and the trial.
-        holds: None if it was not measured.
-        numbers: What it is judged by: paired differences, negative where ours is better.
-    """
-
-    bar: str
-    where: str
-    holds: bool | None
-    numbers: str
 
 
 def signed(gap: Estimate) -> str:

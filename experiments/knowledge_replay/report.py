@@ -22,6 +22,7 @@ from experiments.knowledge_replay.problem import Problem, digest, make_problems,
 from experiments.knowledge_replay.scores import BUDGETS, CAP, Scores
 from experiments.transfer_benchmark import records
 from experiments.transfer_benchmark.records import Job
+from experiments.verdicts import table, verdict_table
 from meta_nni.knowledge import shipped_knowledge
 from meta_nni.trial import History
 
@@ -63,7 +64,7 @@ def markdown(knowledge: Sequence[History], found: Records) -> str:
         lines += [f"## Regret by {measure}", "", text, "", *_regret(scores, measure), ""]
         lines += ["Paired differences, `meta` minus the other; negative: `meta` is better.", ""]
         lines += [*_differences(scores, measure), ""]
-    lines += ["## Bars", "", *_bars(scores), ""]
+    lines += ["## Bars", "", *verdict_table(bars.check(scores)), ""]
     lines += [f"## Single tasks after {_OF_TASKS} trials", "", *_tasks(scores), ""]
     lines += ["## Skipped", "", *_skipped(problems), "", "## Measured with", ""]
     return "\n".join([*lines, *_origin(found), ""])
@@ -88,12 +89,6 @@ _MEASURES = {
 }
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(header)} |"
-    yield f"|{'---|' * len(header)}"
-    yield from (f"| {' | '.join(row)} |" for row in rows)
-
-
 def _pools(problems: Sequence[Problem]) -> Iterator[str]:
     rows = []
     for kind in bars.KINDS:
@@ -105,7 +100,7 @@ def _pools(problems: Sequence[Problem]) -> Iterator[str]:
         counts = (len(own), len(used), total, failed)
         rows.append([kind, *map(str, counts), span, str(RECIPES[kind].configs)])
     header = ["kind", "tasks", "searched", "rows", "failed", "rows of a pool", "planned"]
-    return _table(header, rows)
+    return table(header, rows)
 
 
 def _regret(scores: Scores, measure: str) -> Iterator[str]:
@@ -117,7 +112,7 @@ def _regret(scores: Scores, measure: str) -> Iterator[str]:
                 rows.append([kind, f"`{arm}`", *("" if f is None else str(f) for f in found)])
         counts = [str(len(scores.tasks(kind, budget))) for budget in BUDGETS]
         rows.append([kind, "n", *counts])
-    return _table(["kind", "arm", *map(str, BUDGETS)], rows)
+    return table(["kind", "arm", *map(str, BUDGETS)], rows)
 
 
 def _differences(scores: Scores, measure: str) -> Iterator[str]:
@@ -128,13 +123,7 @@ def _differences(scores: Scores, measure: str) -> Iterator[str]:
             if any(gaps):
                 cells = ["" if gap is None else bars.signed(gap) for gap in gaps]
                 rows.append([kind, f"`{arm}`", *cells])
-    return _table(["kind", "`meta` minus", *map(str, BUDGETS)], rows)
-
-
-def _bars(scores: Scores) -> Iterator[str]:
-    words = {True: "yes", False: "**no**", None: "–"}
-    rows = [[v.bar, v.where, words[v.holds], v.numbers] for v in bars.check(scores)]
-    return _table(["bar", "where", "holds", "numbers"], rows)
+    return table(["kind", "`meta` minus", *map(str, BUDGETS)], rows)
 
 
 def _tasks(scores: Scores) -> Iterator[str]:
@@ -145,7 +134,7 @@ def _tasks(scores: Scores) -> Iterator[str]:
         found = [scores.of_task("trials", name, arm, _OF_TASKS) for arm in ARMS]
         cells = ["" if value is None else f"{value:.3f}" for value in found]
         rows.append([name, str(len(problem.configs)), str(len(problem.pool.failed)), *cells])
-    return _table(["task", "rows", "failed", *(f"`{arm}`" for arm in ARMS)], rows)
+    return table(["task", "rows", "failed", *(f"`{arm}`" for arm in ARMS)], rows)
 
 
 def _skipped(problems: Sequence[Problem]) -> Iterator[str]:
@@ -170,7 +159,7 @@ def _origin(found: Records) -> Iterator[str]:
         seeds_text = ", ".join(map(str, seeds))
         rows.append([f"`{arm}`", command, seeds_text, *cells, f"{spent:.1f}", str(len(runs))])
     header = ["arm", "command", "seeds", "versions", "machine", "date", "CPU seconds a search"]
-    return _table([*header, "searches"], rows)
+    return table([*header, "searches"], rows)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
 from experiments.transfer_benchmark.arms import ARMS
 from experiments.transfer_benchmark.scores import Estimate, Scores, average
 from experiments.transfer_benchmark.tables import TABLES
+from experiments.verdicts import Verdict
 
-__all__ = ["COLD_PEERS", "PEERS", "PORTFOLIOS", "Verdict", "check"]
+__all__ = ["COLD_PEERS", "PEERS", "PORTFOLIOS", "check"]
 
 PEERS = tuple(name for name, spec in ARMS.items() if spec.kind == "peer")
 COLD_PEERS = tuple(name for name in PEERS if ARMS[name].sources == "none")
@@ -24,23 +24,6 @@ _BAD = tuple(n for n, s in ARMS.items() if s.kind == "ours" and s.sources not in
 _OURS = ("meta", "meta_pool")  # the space alone, as the peers; the rows, as the references
 _COVERAGE = (0.85, 0.95)
 _TOLERANCE = 0.10  # of our own cold regret, for bad sources
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One bar at one place.
-
-    Attributes:
-        bar: What is asked.
-        where: The table and, where it matters, the trial.
-        holds: None if it was not measured.
-        numbers: What it is judged by.
-    """
-
-    bar: str
-    where: str
-    holds: bool | None
-    numbers: str
 
 
 def check(scores: Scores) -> list[Verdict]:

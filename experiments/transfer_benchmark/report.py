@@ -18,6 +18,7 @@ import numpy as np
 from experiments.transfer_benchmark import bars, plot, records, tables
 from experiments.transfer_benchmark.arms import ARMS
 from experiments.transfer_benchmark.scores import BUDGETS, Estimate, Scores, average
+from experiments.verdicts import table, verdict_table
 
 __all__ = ["main", "markdown"]
 
@@ -56,7 +57,7 @@ def markdown(scores: Scores) -> str:
             lines += ["Regret in test value of the row found, which no arm was told.", ""]
             lines += [*_regret(scores, name, tested=True), ""]
     lines += ["## Mean of the tables", "", *_means(scores), ""]
-    lines += ["## Bars", "", *_bars(scores), ""]
+    lines += ["## Bars", "", *verdict_table(bars.check(scores)), ""]
     lines += ["## Predictions after trial 10", "", *_calibration(scores), ""]
     lines += ["## Seconds of deciding", "", _SECONDS, "", *_seconds(scores), ""]
     if "nasbench201" in scores.tables:
@@ -82,12 +83,6 @@ _PUBLISHED = (
 )
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(header)} |"
-    yield f"|{'---|' * len(header)}"
-    yield from (f"| {' | '.join(row)} |" for row in rows)
-
-
 def _arms(scores: Scores, table: str) -> list[str]:
     return [arm for arm in ARMS if scores.has(table, arm)]
 
@@ -99,7 +94,7 @@ def _regret(scores: Scores, name: str, tested: bool = False) -> Iterator[str]:
         rows.append(
             [f"`{arm}`", ARMS[arm].kind, *map(str, cells), str(cells[0].n if cells[0] else 0)]
         )
-    return _table(["arm", "kind", *map(str, BUDGETS), "runs"], rows)
+    return table(["arm", "kind", *map(str, BUDGETS), "runs"], rows)
 
 
 def _differences(scores: Scores, name: str) -> Iterator[str]:
@@ -108,7 +103,7 @@ def _differences(scores: Scores, name: str) -> Iterator[str]:
         cells = [scores.difference(name, ("meta", t), (arm, t)) for t in BUDGETS]
         if arm != "meta" and cells[0] is not None:
             rows.append([f"`{arm}`", *map(_signed, cells), str(cells[0].n)])
-    return _table(["`meta` minus", *map(str, BUDGETS), "pairs"], rows)
+    return table(["`meta` minus", *map(str, BUDGETS), "pairs"], rows)
 
 
 def _signed(estimate: Estimate | None) -> str:
@@ -124,13 +119,7 @@ def _means(scores: Scores) -> Iterator[str]:
         ]
         if all(cells):
             rows.append([f"`{arm}`", *map(str, cells)])
-    return _table([f"arm, over {len(scores.tables)} tables", *map(str, BUDGETS)], rows)
-
-
-def _bars(scores: Scores) -> Iterator[str]:
-    words = {True: "yes", False: "**no**", None: "–"}
-    rows = [[v.bar, v.where, words[v.holds], v.numbers] for v in bars.check(scores)]
-    return _table(["bar", "where", "holds", "numbers"], rows)
+    return table([f"arm, over {len(scores.tables)} tables", *map(str, BUDGETS)], rows)
 
 
 def _calibration(scores: Scores) -> Iterator[str]:
@@ -141,7 +130,7 @@ def _calibration(scores: Scores) -> Iterator[str]:
             if found is not None:
                 numbers = [f"{found.coverage:.1%}", f"{found.nll:.3f}", str(found.n)]
                 rows.append([name, f"`{arm}`", *numbers])
-    return _table(["table", "arm", "90% interval covers", "mean NLL", "predictions"], rows)
+    return table(["table", "arm", "90% interval covers", "mean NLL", "predictions"], rows)
 
 
 def _seconds(scores: Scores) -> Iterator[str]:
@@ -153,7 +142,7 @@ def _seconds(scores: Scores) -> Iterator[str]:
             minutes = sum(r["cpu_seconds"] for r in runs) / 60
             cells = [f"{seconds:.3f}" for seconds in times]
             rows.append([f"`{arm}`", *cells, f"{minutes:.1f}", str(len(runs))])
-    return _table(["arm", "median", "95th percentile", "first", "learn", "CPU", "runs"], rows)
+    return table(["arm", "median", "95th percentile", "first", "learn", "CPU", "runs"], rows)
 
 
 def _published(scores: Scores) -> Iterator[str]:
@@ -169,7 +158,7 @@ def _published(scores: Scores) -> Iterator[str]:
     header = [
         text for task in values for text in (f"{task}: trials", "after 10", f"after {_TRIALS}")
     ]
-    return _table(["arm", *header], [["best of the table", *best], *rows])
+    return table(["arm", *header], [["best of the table", *best], *rows])
 
 
 def _until(counts: Sequence[float]) -> str:
@@ -202,7 +191,7 @@ def _origin(scores: Scores) -> Iterator[str]:
             machines = sorted({run["machine"] for run in runs})
             span = dates[0] if len(dates) == 1 else f"{dates[0]} to {dates[-1]}"
             rows.append([f"`{arm}`", "; ".join(versions), "; ".join(machines), span])
-    return _table(["arm", "versions", "machine", "date"], rows)
+    return table(["arm", "versions", "machine", "date"], rows)
 
 
 if __name__ == "__main__":

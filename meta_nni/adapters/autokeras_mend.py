@@ -97,7 +97,6 @@ class MendedAutoTuner(AutoTuner):  # type: ignore[misc] # AutoKeras has no types
         epochs: int | None = None,
         callbacks: Sequence[Any] | None = None,
         validation_split: float = 0,
-        verbose: Any = 1,
         **fit_kwargs: Any,
     ) -> Any:
         """Searches, and fits the best candidate again; see AutoKeras.
@@ -118,7 +117,6 @@ class MendedAutoTuner(AutoTuner):  # type: ignore[misc] # AutoKeras has no types
                 # Defect: the caller's list of callbacks grows. Cause: `search` appends to it.
                 callbacks=list(callbacks or []),
                 validation_split=validation_split,
-                verbose=verbose,
                 **fit_kwargs,
             )
         finally:

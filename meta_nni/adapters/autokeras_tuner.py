@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import keras_tuner
 import tree
 from keras_tuner.src.engine import tuner_utils
 
-import meta_nni
 from meta_nni.adapters.autokeras_affordable import AffordableController
 from meta_nni.adapters.autokeras_explore import explore, num_parameters
 from meta_nni.adapters.autokeras_mend import MendedAutoTuner
@@ -27,6 +23,7 @@ from meta_nni.adapters.autokeras_trial import (
     TrialRecord,
     failure_reason,
 )
+from meta_nni.adapters.environment import environment
 from meta_nni.adapters.nni_arguments import ArgumentError, TunerArguments
 from meta_nni.controllers import make
 from meta_nni.search import Search
@@ -125,9 +122,8 @@ class MetaAutoTuner(MendedAutoTuner):
     def search(
         self,
         epochs: int | None = None,
-        callbacks: Sequence[Any] | None = None,
+        callbacks: Any = None,
         validation_split: float = 0,
-        verbose: Any = 1,
         **fit_kwargs: Any,
     ) -> Any:
         """Searches, and fits the best candidate again; see AutoKeras.
@@ -144,7 +140,6 @@ class MetaAutoTuner(MendedAutoTuner):
                 epochs=epochs,
                 callbacks=callbacks,
                 validation_split=validation_split,
-                verbose=verbose,
                 **fit_kwargs,
             )
         finally:
@@ -190,7 +185,7 @@ class MetaAutoTuner(MendedAutoTuner):
             space.space,
             metric=self.oracle.objective.name,
             recipe=_RECIPE,
-            environment=_environment(),
+            environment=environment(),
         )
 
     # What is affordable
@@ -313,9 +308,3 @@ def _seconds(name: str, value: Any) -> float | None:
     if value is None or (is_number and 0 < value < sys.float_info.max):
         return None if value is None else float(value)
     raise ArgumentError(f"{name} is {value!r}, expected seconds above 0, or None for no limit")
-
-
-def _environment() -> dict[str, Any]:
-    """This machine and this package, to be recorded with a run."""
-    device = "gpu" if Path("/dev/nvidia0").exists() else "cpu"
-    return {"device": device, "cores": os.cpu_count(), "package": meta_nni.__version__}

@@ -18,10 +18,9 @@ from typing import Any
 
 import nni
 
-import meta_nni
 from meta_nni.trial import Config
 
-__all__ = ["enter_trial_folder", "environment", "experiment_id", "recovered_configs", "reported"]
+__all__ = ["enter_trial_folder", "experiment_id", "recovered_configs", "reported"]
 
 
 def experiment_id() -> str | None:
@@ -41,12 +40,6 @@ def enter_trial_folder() -> None:
     if "--exp_params" in sys.argv:
         encoded = sys.argv[sys.argv.index("--exp_params") + 1]
         os.chdir(json.loads(base64.b64decode(encoded))["trialCodeDirectory"])
-
-
-def environment() -> dict[str, Any]:
-    """This machine and this package, to be recorded with a run. Trials are taken to run here."""
-    device = "gpu" if Path("/dev/nvidia0").exists() else "cpu"
-    return {"device": device, "cores": os.cpu_count(), "package": meta_nni.__version__}
 
 
 def recovered_configs() -> list[Config]:

@@ -14,11 +14,11 @@ import nni
 import numpy as np
 from nni.tuner import Tuner
 
+from meta_nni.adapters.environment import environment
 from meta_nni.adapters.nni_arguments import TunerArguments, refuse_unknown
 from meta_nni.adapters.nni_import import read_import
 from meta_nni.adapters.nni_process import (
     enter_trial_folder,
-    environment,
     experiment_id,
     recovered_configs,
     reported,
