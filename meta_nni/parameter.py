@@ -6,9 +6,11 @@ The ten types are NNI 3.0's; `q` types take the nearest multiple of q, as NNI do
 
 from __future__ import annotations
 
+import bisect
 import json
 import math
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -223,8 +225,8 @@ def _is_number(value: Any) -> bool:
 
 def _ranks(options: Sequence[Any]) -> tuple[float, ...]:
     """For each of some numbers the share of the others below it."""
-    count = max(len(options) - 1, 1)
-    return tuple(sum(bool(other < option) for other in options) / count for option in options)
+    count, ordered = max(len(options) - 1, 1), sorted(options)
+    return tuple(bisect.bisect_left(ordered, option) / count for option in options)
 
 
 def _identity(value: Any) -> Any:
@@ -302,9 +304,10 @@ def _parse_choice(path: Path, name: str, options: Sequence[Any]) -> Parameter:
         texts = [canonical(value) for value in values]
     except SpaceError as error:
         raise SpaceError(f'parameter "{name}" has an option that cannot be: {error}') from None
-    twice = [value for value, text in zip(values, texts, strict=True) if texts.count(text) > 1]
-    if twice:
-        raise SpaceError(f'parameter "{name}" lists the option {twice[0]!r} twice; remove one')
+    counts = Counter(texts)
+    twice = (value for value, text in zip(values, texts, strict=True) if counts[text] > 1)
+    if len(counts) < len(texts):
+        raise SpaceError(f'parameter "{name}" lists the option {next(twice)!r} twice; remove one')
     return Parameter(path, "choice", values, nested)
 
 

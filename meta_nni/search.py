@@ -67,7 +67,7 @@ class Search:
         self._store = store
         self._controller = controller
         self._knowledge = knowledge
-        self._trials = {trial.trial_id: trial for trial in history.trials}
+        self._trials = {trial.trial_id: _light(trial) for trial in history.trials}
         self._by_key = {self.run.space.key(t.config): t.trial_id for t in history.trials}
         self._rows: dict[str, str] = {}  # the host's id of this session -> trial_id
         self._unresolved = [t.trial_id for t in history.trials if t.result is None]
@@ -104,9 +104,12 @@ class Search:
         drawn = secrets.randbits(31) if seed is None else seed
         store.add_run(run, seed=drawn, controller=type(controller).__name__, origin="own")
         known = store.seed(run.run_id)
+        history = store.history(run.run_id)
+        # The store keeps the space as JSON, which does not say what configs are alike.
+        history = replace(history, run=replace(history.run, space=run.space))
         search = cls(
             store,
-            store.history(run.run_id),
+            history,
             controller,
             drawn if known is None else known,
             knowledge,
@@ -116,7 +119,7 @@ class Search:
 
     @property
     def history(self) -> History:
-        """The run so far."""
+        """The run so far; its suggestions come without their evidence, which the store has."""
         with self._lock:
             return History(self.run, tuple(self._trials.values()))
 
@@ -192,7 +195,7 @@ class Search:
     def _add(self, trials: Sequence[Trial]) -> None:
         self._store.add_trials(self.run.run_id, trials)
         for trial in trials:
-            self._trials[trial.trial_id] = trial
+            self._trials[trial.trial_id] = _light(trial)
             self._by_key[self.run.space.key(trial.config)] = trial.trial_id
 
     def tell(self, host_id: str, result: Result) -> None:
@@ -281,3 +284,8 @@ class Search:
         """Awaits a trial again, also one that was lost: a controller sees it as pending."""
         self._store.mark(self.run.run_id, trial_id, state)
         self._trials[trial_id] = replace(self._trials[trial_id], state=state)
+
+
+def _light(trial: Trial) -> Trial:
+    """A trial without its evidence: two thirds of its memory, and nobody decides upon it."""
+    return replace(trial, suggestion=replace(trial.suggestion, evidence={}))

@@ -11,7 +11,7 @@ import copy
 import hashlib
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -38,9 +38,15 @@ class SearchSpace:
         parameters: All parameters, parents before children.
     """
 
-    def __init__(self, parameters: Sequence[Parameter], spec: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        parameters: Sequence[Parameter],
+        spec: Mapping[str, Any],
+        identity: Callable[[Config], str] | None = None,
+    ) -> None:
         self.parameters = tuple(parameters)
         self._spec = dict(spec)
+        self._identity = identity
 
     @classmethod
     def from_nni(cls, spec: Any) -> SearchSpace:
@@ -58,6 +64,15 @@ class SearchSpace:
             raise SpaceError("the search space is empty, expected at least one parameter")
         own = copy.deepcopy(dict(spec))
         return cls(list(_parse_all((), own)), own)
+
+    def with_identity(self, identity: Callable[[Config], str]) -> SearchSpace:
+        """Returns an equal space in which configs of equal `identity` are one candidate.
+
+        Args:
+            identity: A text for each config, such as one that isomorphic cells share; it
+                takes the place of `key`.
+        """
+        return SearchSpace(self.parameters, self._spec, identity)
 
     def to_nni(self) -> dict[str, Any]:
         """Returns the space as NNI's JSON, equal to what `from_nni` was given."""
@@ -170,10 +185,18 @@ class SearchSpace:
         self.flatten(config)
 
     def key(self, config: Config) -> str:
-        """Returns a text that is equal for equal configs of this space and only for them."""
+        """Returns a text that is equal for configs that are the same candidate.
+
+        These are equal configs, and with `with_identity` those of equal identity.
+
+        Raises:
+            SpaceError: if the config does not belong to this space.
+        """
         return self._key_of(self.flatten(config))
 
     def _key_of(self, assignment: Assignment) -> str:
+        if self._identity is not None:
+            return self._identity(self.unflatten(assignment))
         return ",".join(_key(p, assignment.get(p.path, _INACTIVE)) for p in self._by_name)
 
     @cached_property

@@ -117,7 +117,7 @@ def test_a_resumed_run_goes_on_as_if_it_had_not_stopped(store, name):
     earlier(store, values=(0.5, 0.1, None, 0.7, 0.3))
     straight = open_search(store, new_run("straight"), make(name))
     play(straight, 12)
-    whole = [trial.suggestion for trial in straight.history.trials]
+    whole = [trial.suggestion for trial in store.history("straight").trials]
 
     with_breaks = ExperienceStore.open(store.name.replace("store.db", "other.db"))
     earlier(with_breaks, values=(0.5, 0.1, None, 0.7, 0.3))

@@ -228,3 +228,20 @@ def test_any_finite_space_is_counted(spec):
     one = space(spec)
     if one.size <= 300:
         assert len({one.key(config) for config in one.configs()}) == one.size
+
+
+# Configs that are the same candidate
+
+
+def test_configs_of_equal_identity_have_one_key():
+    one = space({"a": choice(1, 2), "b": choice(1, 2)})
+    same = one.with_identity(lambda config: str(sorted(config.values())))
+    assert same == one
+    assert len({one.key(config) for config in one.configs()}) == 4
+    assert len({same.key(config) for config in same.configs()}) == 3
+    assert same.key({"a": 1, "b": 2}) == same.key({"a": 2, "b": 1})
+    row, key = same.encode_with_key({"a": 1, "b": 2})
+    assert key == same.key({"a": 2, "b": 1})
+    np.testing.assert_array_equal(row, one.encode({"a": 1, "b": 2}))
+    with pytest.raises(SpaceError, match='parameter "b" is 3'):
+        same.key({"a": 1, "b": 3})

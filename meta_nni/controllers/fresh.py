@@ -56,6 +56,8 @@ def draw_fresh(
     if space.size is None or space.size > _MAX_GRID:
         return None
     left = [config for config in space.configs() if space.key(config) not in seen]
+    if not left:  # fewer candidates than configs, see `SearchSpace.with_identity`
+        return None
     config = left[rng.integers(len(left))]
     seen.add(space.key(config))
     return config

@@ -21,6 +21,7 @@ from autokeras.utils import data_utils
 
 from meta_nni.models.hyperparameters import to_hyperparameters
 from meta_nni.models.problem import Problem
+from meta_nni.models.standalone import of_columns, of_texts
 from meta_nni.models.training import Candidate
 from meta_nni.trial import Config
 
@@ -58,7 +59,27 @@ def build(config: Config, problem: Problem, epochs: int, batch_size: int) -> Can
     model = _build_model(graph, to_hyperparameters(config))
     AutoTuner.adapt(model, x)
     x_val = pipeline.transform_x(problem.x_val)
-    return Candidate(model, x, y, x_val, problem.y_val, pipeline.transform_x, batch_size)
+    return Candidate(
+        model,
+        x,
+        y,
+        x_val,
+        problem.y_val,
+        pipeline.transform_x,
+        batch_size,
+        lambda: _standalone(model, pipeline, problem),
+    )
+
+
+def _standalone(model: keras.Model, pipeline: Pipeline, problem: Problem) -> keras.Model:
+    """Puts layers before the model that do what the pipeline does with NumPy."""
+    steps = pipeline.inputs[0]
+    if problem.kind == "text":
+        return of_texts(model, steps[-1].vocab, steps[-1].max_len)
+    if problem.kind == "tabular":
+        labels = [encoder and list(map(float, encoder.labels)) for encoder in steps[-1].encoders]
+        return of_columns(model, labels)
+    return model
 
 
 def _make_graph(problem: Problem) -> Graph:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-import numpy as np
 from keras import layers
 
+from meta_nni.models.images import to_pixels
 from meta_nni.models.problem import Problem
 from meta_nni.models.training import Candidate
 from meta_nni.trial import Config
@@ -37,18 +37,12 @@ def build(config: Config, problem: Problem, epochs: int, batch_size: int) -> Can
         optimizer=_optimizer(config),
         loss="sparse_categorical_crossentropy" if classify else "mean_squared_error",
     )
-    x, x_val = _to_pixels(problem.x), _to_pixels(problem.x_val)
-    return Candidate(model, x, problem.y, x_val, problem.y_val, _to_pixels, config["batch_size"])
-
-
-def _to_pixels(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Images of uint8 or float [N, H, W] or [N, H, W, C] as float32 [N, H, W, C]."""
-    scale = np.float32(1 / 255 if x.dtype == np.uint8 else 1)
-    return (x if x.ndim == 4 else x[..., None]).astype(np.float32) * scale
+    x, x_val = to_pixels(problem.x), to_pixels(problem.x_val)
+    return Candidate(model, x, problem.y, x_val, problem.y_val, to_pixels, config["batch_size"])
 
 
 def _network(config: Config, problem: Problem) -> tuple[Any, Any]:
-    shape = _to_pixels(problem.x[:1]).shape[1:]
+    shape = to_pixels(problem.x[:1]).shape[1:]
     inputs = keras.Input(shape)  # [B, H, W, C]
     output = _stem(config, inputs)
     for stage in range(config["stages"]):

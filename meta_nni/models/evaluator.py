@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from meta_nni.models.memory import out_of_memory
 from meta_nni.models.problem import Problem, load_problem
 from meta_nni.trial import Config, Result
 
@@ -27,7 +30,11 @@ class _Space(NamedTuple):
     targets: tuple[str, ...]
 
 
-_SPACES: dict[str, _Space] = {"cnn_small": _Space("cnn", "image", ("classification", "regression"))}
+_SPACES: dict[str, _Space] = {
+    "cnn_small": _Space("cnn", "image", ("classification", "regression")),
+    "nasbench201": _Space("cells.nasbench201", "image", ("classification",)),
+    "darts_cell": _Space("cells.darts", "image", ("classification",)),
+}
 for _kind in ("image", "text", "tabular"):
     _SPACES[f"autokeras_{_kind}"] = _Space("autokeras", _kind, ("classification",))
     _SPACES[f"autokeras_{_kind}_regression"] = _Space("autokeras", _kind, ("regression",))
@@ -57,6 +64,9 @@ class KerasEvaluator:
             do not depend on what else the machine does.
         seed: Seed of weights and order of rows; the choice of validation rows does not
             depend on it.
+        model: What the space's builder takes besides a config and does not search for, such
+            as `{"width": 16, "cells": 2}` of a cell space: channels of the first stage and
+            cells per stage. It is recorded as part of the budget.
     """
 
     space: str
@@ -71,6 +81,7 @@ class KerasEvaluator:
     max_seconds: float | None = None
     clock: Callable[[], float] = time.monotonic
     seed: int = 0
+    model: Mapping[str, Any] = field(default_factory=dict)
     _problem: Problem | None = field(default=None, init=False, repr=False)
 
     @property
@@ -120,13 +131,45 @@ class KerasEvaluator:
         predicted = candidate.model.predict(candidate.transform(dataset.x), verbose=0)
         return score_all(y, predicted, self.problem.target)
 
+    def export(
+        self,
+        config: Config,
+        file: str | Path,
+        report: Callable[[int, float], None] = lambda epoch, value: None,
+    ) -> Result:
+        """Trains one config and saves its model together with its preprocessing.
+
+        The file needs Keras alone: `keras.models.load_model(file).predict(x)` takes rows
+        as the data has them, and gives probabilities in the order of `problem.classes` (for
+        two classes of AutoKeras one column, of the second), or numbers [N, 1]. Texts need
+        Keras on TensorFlow and come as its strings: `tf.constant(x)`.
+
+        Args:
+            config: A config of the space.
+            file: Where to save, ending in .keras.
+            report: As in `__call__`.
+
+        Returns:
+            The result of the training, as of `__call__`.
+
+        Raises:
+            ValueError: The config fails, or space, data and config do not fit together.
+            OSError: The file cannot be written.
+        """
+        result, candidate = self._evaluate(config, report)
+        if candidate is None or result.value is None:
+            raise ValueError(f"the config has no model to save: {result.reason}")
+        from meta_nni.models.standalone import standalone
+
+        standalone(candidate, self.problem).save(file)
+        return result
+
     def _evaluate(
         self, config: Config, report: Callable[[int, float], None]
     ) -> tuple[Result, Candidate | None]:
         self._check_settings()
         build, problem = self._builder(), self.problem
         import keras
-        import tensorflow as tf
 
         from meta_nni.models.training import Budget, Failure, fit
 
@@ -135,15 +178,17 @@ class KerasEvaluator:
         keras.utils.set_random_seed(self.seed)
         started = self.clock()
         try:
-            candidate = build(config, problem, self.epochs, self.batch_size)
+            candidate = build(config, problem, self.epochs, self.batch_size, **self.model)
             weights = _balance(problem) if self.balanced else None
             fitted = fit(
                 candidate, problem.target, budget, report, lambda: self.clock() - started, weights
             )
         except Failure as failure:
             return self._failed(str(failure), started), None
-        except (MemoryError, tf.errors.ResourceExhaustedError) as error:
-            reason = f"out of memory: {str(error).splitlines()[0] if str(error) else 'no details'}"
+        except Exception as error:
+            reason = out_of_memory(error)
+            if reason is None:
+                raise
             return self._failed(reason, started), None
         return self._result(fitted, candidate, started), candidate
 
@@ -152,8 +197,8 @@ class KerasEvaluator:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 1 or more")
 
-    def _builder(self) -> Callable[[Config, Problem, int, int], Candidate]:
-        """Checks that space and data fit together, and loads the space's module."""
+    def _builder(self) -> Callable[..., Candidate]:
+        """Checks that space, data and model settings fit, and loads the space's module."""
         if self.space not in _SPACES:
             raise ValueError(f"space is {self.space!r}, expected one of {sorted(_SPACES)}")
         known, problem = _SPACES[self.space], self.problem
@@ -168,7 +213,13 @@ class KerasEvaluator:
                 f"is {problem.kind} {problem.target}; use one of {fitting}"
             )
         module = importlib.import_module(f"meta_nni.models.{known.module}")
-        build: Callable[[Config, Problem, int, int], Candidate] = module.build
+        build: Callable[..., Candidate] = module.build
+        unknown = sorted(set(self.model) - set(_settings(build)))
+        if unknown:
+            raise ValueError(
+                f"model has the settings {unknown}, expected some of {sorted(_settings(build))} "
+                f"for the space {self.space!r}"
+            )
         return build
 
     def _result(self, fitted: Fitted, candidate: Candidate, started: float) -> Result:
@@ -192,7 +243,14 @@ class KerasEvaluator:
         problem = self.problem
         spent = {"epochs": self.epochs, "samples": len(problem.y) + len(problem.y_val)}
         limits = {"seconds": self.max_seconds, "parameters": self.max_parameters}
-        return {k: float(v) for k, v in (spent | limits).items() if v is not None}
+        model = {**_settings(self._builder()), **self.model}
+        return {k: float(v) for k, v in (spent | limits | model).items() if v is not None}
+
+
+def _settings(build: Callable[..., Candidate]) -> dict[str, Any]:
+    """What a builder takes by keyword alone, with its defaults."""
+    parameters = inspect.signature(build).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
 def _balance(problem: Problem) -> dict[int, float]:

@@ -45,6 +45,8 @@ class Candidate:
         y_val: Their codes int64 [V], or numbers.
         transform: Turns raw rows of another split into what the model takes.
         batch_size: Rows per training step.
+        standalone: Makes one model of `transform` and `model`; None where
+            `models.standalone` knows how, or nobody does.
     """
 
     model: keras.Model
@@ -54,6 +56,7 @@ class Candidate:
     y_val: Array
     transform: Callable[[Array], Array]
     batch_size: int
+    standalone: Callable[[], keras.Model] | None = None
 
 
 @dataclass(frozen=True, slots=True)
