@@ -18,8 +18,9 @@ A completed trial has a finite value, every other one a null value. A trial with
 `trial_id` goes by its position in `trials`. A null in a curve or among the metrics stands
 for a number that was not finite; NaN and infinities themselves are refused. `evidence`
 is any object, see `meta_nni.trial.Suggestion`. Files ending in `.gz` are compressed with
-gzip. Files come from anywhere, so reading one executes nothing, holds one line at a time
-and refuses what does not fit, naming line and field.
+gzip. Files come from anywhere, so reading one executes nothing, holds one line at a time,
+whose size and number of values are bounded before it is parsed, and refuses what does not
+fit, naming line and field.
 """
 
 from __future__ import annotations
@@ -37,10 +38,29 @@ from typing import IO, Any, cast
 from meta_nni.experience_record import MAX_DEPTH, RefusedError, from_document, to_document
 from meta_nni.trial import History
 
-__all__ = ["MAX_LINE_BYTES", "ExperienceError", "read_experience", "write_experience"]
+__all__ = [
+    "MAX_LINES",
+    "MAX_LINE_BYTES",
+    "MAX_UNPACKED_BYTES",
+    "MAX_VALUES",
+    "ExperienceError",
+    "read_experience",
+    "write_experience",
+]
 
 MAX_LINE_BYTES = 64 * 2**20
 """Longest line that is read or written, in bytes after decompression."""
+
+MAX_VALUES = 2_000_000
+"""Most commas and opening brackets of a line. A parsed value takes up to a hundred times the
+bytes of its text, so that the length alone bounds no memory: `[[],[],…` of 64 MiB takes 2 GB.
+20,000 trials of ten epochs have 1 million of them."""
+
+MAX_LINES = 1_000_000
+"""Most lines of a file, blank ones included."""
+
+MAX_UNPACKED_BYTES = 4 * 2**30
+"""Most that a compressed file may unpack to: 4 MB of it could hold a thousand times that."""
 
 
 class ExperienceError(ValueError):
@@ -61,7 +81,8 @@ def read_experience(source: str | Path | IO[bytes], name: str | None = None) -> 
         ExperienceError: The file cannot be read, or a line does not fit the format: the
             message says file, line, field, what came and what was expected.
     """
-    name = name or str(getattr(source, "name", source))
+    is_path = isinstance(source, (str, Path))
+    name = name or str(source if is_path else getattr(source, "name", source))
     seen: dict[str, int] = {}
     for number, line in _lines(source, name):
         try:
@@ -86,8 +107,8 @@ def write_experience(histories: Iterable[History], target: str | Path | IO[bytes
         The number of runs written.
 
     Raises:
-        ExperienceError: A run is not JSON or longer than `MAX_LINE_BYTES`, or the file
-            cannot be written.
+        ExperienceError: A run is not JSON, a run or the file is larger than what is read, or
+            the file cannot be written.
     """
     if not isinstance(target, (str, Path)):
         return _write_lines(histories, target)
@@ -98,7 +119,7 @@ def write_experience(histories: Iterable[History], target: str | Path | IO[bytes
                 return _write_lines(histories, raw)
             # No name and time inside: equal runs give equal bytes.
             with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:
-                return _write_lines(histories, cast("IO[bytes]", packed))
+                return _write_lines(histories, cast("IO[bytes]", packed), MAX_UNPACKED_BYTES)
     except OSError as error:
         raise ExperienceError(f"{path}: cannot be written: {error.strerror or error}") from None
 
@@ -110,20 +131,21 @@ def _lines(source: str | Path | IO[bytes], name: str) -> Iterator[tuple[int, str
     """Yields the lines that are not blank, with their numbers from 1."""
     with contextlib.ExitStack() as stack:
         try:
-            stream = source
+            stream, most = source, None
             if isinstance(stream, (str, Path)):
-                opened = gzip.open if Path(stream).suffix == ".gz" else open
+                is_packed = Path(stream).suffix == ".gz"
+                opened = gzip.open if is_packed else open
                 stream = stack.enter_context(cast("IO[bytes]", opened(stream, "rb")))
-            number = 0
+                most = MAX_UNPACKED_BYTES if is_packed else None
+            number = total = 0
             while line := stream.readline(MAX_LINE_BYTES + 1):
-                number += 1
-                if len(line) > MAX_LINE_BYTES:
-                    raise ExperienceError(
-                        f"{name}, line {number}: longer than {MAX_LINE_BYTES} bytes; "
-                        "expected one run a line"
-                    )
+                number, total = number + 1, total + len(line)
+                if excess := _excess(line) or _excess_of_file(number, total, most):
+                    raise ExperienceError(f"{name}, line {number}: {excess}")
                 if not line.isspace():
-                    yield number, line.decode()
+                    text, line = line.decode(), b""  # not held twice while it is parsed
+                    yield number, text
+                    del text
         except UnicodeDecodeError as error:
             raise ExperienceError(
                 f"{name}, line {number}: byte {error.start + 1} is not UTF-8; expected UTF-8 text"
@@ -131,6 +153,27 @@ def _lines(source: str | Path | IO[bytes], name: str) -> Iterator[tuple[int, str
         except (OSError, EOFError, zlib.error) as error:
             problem = getattr(error, "strerror", None) or error
             raise ExperienceError(f"{name}: cannot be read: {problem}") from None
+
+
+def _excess(line: bytes) -> str | None:
+    """What is too large about a line, to be known before it is parsed; None if nothing is."""
+    if len(line) > MAX_LINE_BYTES:
+        return f"longer than {MAX_LINE_BYTES} bytes; expected one run a line"
+    if len(line) <= MAX_VALUES:
+        return None
+    values = sum(map(line.count, (b",", b"[", b"{")))
+    if values > MAX_VALUES:
+        return f"holds {values} commas and brackets, expected at most {MAX_VALUES} in one run"
+    return None
+
+
+def _excess_of_file(lines: int, total: int, most: int | None) -> str | None:
+    """What is too large about a file so far; `most` bytes are allowed, None is no limit."""
+    if lines > MAX_LINES:
+        return f"expected at most {MAX_LINES} lines in one file; split it"
+    if most is not None and total > most:
+        return f"unpacked to over {most} bytes; expected less of a compressed file, split it"
+    return None
 
 
 def _parse_line(line: str) -> History:
@@ -170,11 +213,14 @@ def _replacing(path: Path) -> Iterator[IO[bytes]]:
             draft.unlink()
 
 
-def _write_lines(histories: Iterable[History], stream: IO[bytes]) -> int:
-    count = 0
+def _write_lines(histories: Iterable[History], stream: IO[bytes], most: int | None = None) -> int:
+    count = total = 0
     for history in histories:
-        stream.write(_line(history))
-        count += 1
+        line = _line(history)
+        count, total = count + 1, total + len(line)
+        if problem := _excess_of_file(count, total, most):
+            raise ExperienceError(f"run {history.run.run_id!r} is too much: {problem}")
+        stream.write(line)
     return count
 
 
@@ -184,8 +230,7 @@ def _line(history: History) -> bytes:
         text = json.dumps(to_document(history), allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
         raise ExperienceError(f"run {run_id!r} cannot be written as JSON: {error}") from None
-    if len(text) >= MAX_LINE_BYTES:
-        raise ExperienceError(
-            f"run {run_id!r} takes {len(text)} bytes, expected under {MAX_LINE_BYTES} a line"
-        )
-    return f"{text}\n".encode()
+    line = f"{text}\n".encode()
+    if problem := _excess(line):
+        raise ExperienceError(f"run {run_id!r} takes {len(line)} bytes: {problem}")
+    return line

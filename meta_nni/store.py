@@ -8,7 +8,8 @@ beats both, and a value never changes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,11 +29,14 @@ from meta_nni.store_queries import (
     require_run,
     unknown_run,
     update_trial,
+    whole,
 )
 from meta_nni.store_schema import RUN, TRIAL, clean_text, prepare
 from meta_nni.trial import History, Objective, Result, Run, Trial
 
 __all__ = ["ExperienceStore", "ImportSummary", "RunSummary", "StoreError"]
+
+_log = logging.getLogger(__name__)
 
 _ENDED = TRIAL.c.state.in_(("completed", "failed"))
 _PENDING = TRIAL.c.state.in_(("proposed", "running"))
@@ -149,10 +153,11 @@ class ExperienceStore:
             StoreError: The run is unknown.
         """
         with self._database.read() as connection:
-            row = connection.execute(select(RUN.c.seed).where(RUN.c.run_id == run_id)).first()
+            query = select(RUN.c.run_id, RUN.c.seed).where(RUN.c.run_id == run_id)
+            row = connection.execute(query).first()
         if row is None:
             raise unknown_run(run_id)
-        return None if row.seed is None else int(row.seed)
+        return _seed(row)
 
     def runs(self) -> list[RunSummary]:
         """Returns a summary of every run, oldest first."""
@@ -175,7 +180,7 @@ class ExperienceStore:
             .order_by(RUN.c.created_at, RUN.c.run_id)
         )
         with self._database.read() as connection:
-            return [RunSummary(*row) for row in connection.execute(query)]
+            return [_summary(row) for row in connection.execute(query)]
 
     def history(self, run_id: str) -> History:
         """Returns a run with all of its trials.
@@ -184,15 +189,13 @@ class ExperienceStore:
             StoreError: The run is unknown.
         """
         with self._database.read() as connection:
-            histories = load(connection, RUN.c.run_id == run_id)
-        if not histories:
-            raise unknown_run(run_id)
-        return histories[0]
+            return _history(connection, run_id)
 
     def histories(self, exclude: str | None = None) -> list[History]:
         """Returns all runs with a completed or failed trial, oldest first, to learn from.
 
-        Suggestions come without their evidence, which `history` returns.
+        Suggestions come without their evidence, which `history` returns. A damaged run is
+        left out, with a line in the log that names it.
 
         Args:
             exclude: A run to leave out.
@@ -202,7 +205,7 @@ class ExperienceStore:
             RUN.c.run_id.is_distinct_from(exclude),
         )
         with self._database.read() as connection:
-            return load(connection, wanted, evidence=False)
+            return load(connection, wanted, evidence=False, damaged=lambda e: _log.warning("%s", e))
 
     def count(self) -> int:
         """Returns the number of completed and failed trials of all runs; cheap."""
@@ -264,18 +267,24 @@ class ExperienceStore:
 
     # Files
 
-    def export(self, file: str | Path, run_ids: Sequence[str] | None = None) -> int:
+    def export(
+        self,
+        file: str | Path,
+        run_ids: Sequence[str] | None = None,
+        change: Callable[[History], History] = lambda history: history,
+    ) -> int:
         """Writes runs to an experience file, with their seed and controller.
 
         Args:
             file: Path to write; `.gz` is compressed.
             run_ids: Which runs; None for all.
+            change: Applied to each run, such as `experience_private.Hidden.history`.
 
         Returns:
             The number of runs written.
 
         Raises:
-            StoreError: A run is unknown.
+            StoreError: A run is unknown or damaged.
             ExperienceError: The file cannot be written.
         """
         with self._database.read() as connection:
@@ -285,26 +294,78 @@ class ExperienceStore:
                 if run_id not in rows:
                     raise unknown_run(run_id)
             wanted = rows if run_ids is None else dict.fromkeys(run_ids)
-            return write_experience((_exported(connection, rows[key]) for key in wanted), file)
+            return write_experience(
+                (change(_exported(connection, rows[key])) for key in wanted), file
+            )
 
     def import_(self, file: str | Path) -> ImportSummary:
         """Adds the runs of an experience file, all or none; again changes nothing.
 
-        The file is read as a whole first, so that others can write meanwhile. Known runs
-        get the trials that they lack, known trials without a value the file's result.
+        The file is read twice, one run in memory at a time: first to refuse what does not
+        fit without keeping others from writing, then to add it. What is no plain file, such
+        as a pipe, is read only once. Known runs get the trials that they lack, known trials
+        without a value the file's result.
 
         Raises:
             ExperienceError: A line does not fit the format.
             StoreError: The file says otherwise than the store; names run and trial.
         """
-        histories = list(read_experience(file))
+        if Path(file).is_file():
+            for _ in read_experience(file):
+                pass
         with self._database.write() as connection:
-            counts = [merge(connection, history) for history in histories]
-        return ImportSummary(*map(sum, zip(*map(astuple, counts), strict=True)))
+            return _sum(merge(connection, history) for history in read_experience(file))
+
+    def copy_to(self, target: ExperienceStore) -> ImportSummary:
+        """Adds all runs to another store, all or none, with seed, controller and origin.
+
+        What the target knows is treated as in `import_`: copying again changes nothing.
+
+        Raises:
+            StoreError: A run is damaged, or the target says otherwise; names run and trial.
+        """
+        columns = (RUN.c.run_id, RUN.c.seed, RUN.c.controller, RUN.c.origin)
+        query = select(*columns).order_by(RUN.c.created_at, RUN.c.run_id)
+        with self._database.read() as source, target._database.write() as connection:
+            return _sum(_copied(source, row, connection) for row in source.execute(query).all())
+
+
+def _summary(row: Any) -> RunSummary:
+    """Checks what SQLite may hold in columns of other types."""
+    summary = RunSummary(*row)
+    texts = (summary.run_id, summary.task, summary.fingerprint, summary.origin)
+    with whole(f"run {summary.run_id!r}"):
+        if not all(type(text) is str for text in texts):
+            raise TypeError(f"its texts are {texts!r}, expected texts")
+        return replace(summary, best=None if summary.best is None else float(summary.best))
+
+
+def _sum(summaries: Iterable[ImportSummary]) -> ImportSummary:
+    total = ImportSummary()
+    for each in summaries:
+        total = ImportSummary(*map(sum, zip(astuple(total), astuple(each), strict=True)))
+    return total
+
+
+def _history(connection: Connection, run_id: str) -> History:
+    histories = load(connection, RUN.c.run_id == run_id)
+    if not histories:
+        raise unknown_run(run_id)
+    return histories[0]
+
+
+def _copied(source: Connection, row: Any, target: Connection) -> ImportSummary:
+    history = _history(source, row.run_id)
+    return merge(target, history, _seed(row), row.controller, row.origin)
+
+
+def _seed(row: Any) -> int | None:
+    with whole(f"run {row.run_id!r}"):
+        return None if row.seed is None else int(row.seed)
 
 
 def _exported(connection: Connection, row: Any) -> History:
-    (history,) = load(connection, RUN.c.run_id == row.run_id)
-    facts = {"seed": None if row.seed is None else int(row.seed), "controller": row.controller}
+    history = _history(connection, row.run_id)
+    facts = {"seed": _seed(row), "controller": row.controller}
     known = {name: fact for name, fact in facts.items() if fact is not None}
     return replace(history, run=replace(history.run, extra={**known, **history.run.extra}))

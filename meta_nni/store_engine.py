@@ -3,13 +3,17 @@
 Every write transaction holds the store's only write lock from its first statement on
 (SQLite: BEGIN IMMEDIATE; PostgreSQL: an advisory lock), so what it reads cannot change
 before it writes. Readers are never blocked and see one state of the store throughout.
+A SQLite file may come from anywhere: what its schema says is not trusted, and no value
+of more than `MAX_CELL_BYTES` is read.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,16 +21,35 @@ from typing import Any
 
 import platformdirs
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 
-__all__ = ["BUSY_SECONDS", "Database", "StoreError", "parse_store"]
+__all__ = [
+    "BUSY_SECONDS",
+    "MAX_CELL_BYTES",
+    "NOTICE_SECONDS",
+    "Database",
+    "StoreError",
+    "parse_store",
+]
 
 BUSY_SECONDS = 60
 """How long a writer waits for another one before it gives up."""
 
+NOTICE_SECONDS = 5.0
+"""How long it waits before it says so in the log."""
+
+MAX_CELL_BYTES = 16 * 2**20
+"""Largest value, and row, that SQLite reads or writes: parsed it takes up to 30 times that."""
+
 _LOCK_KEY = 0x6D6574616E6E69  # "metanni": the advisory lock of PostgreSQL's writers
 
+_log = logging.getLogger(__name__)
+
 _HINTS = {
+    "disk is full": "free some of it, or choose another store; nothing was written in part",
+    "disk I/O error": "the disk is full, over its quota, or broken; nothing was written in part",
+    "No space left": "free some of the server's disk; nothing was written in part",
+    "too big": f"a value takes over {MAX_CELL_BYTES} bytes, expected less",
     "not a database": "the file is something else; choose another store or move it away",
     "malformed": "the file is damaged; restore it, or import an exported experience file",
     "readonly": "it cannot be written; allow writing to the file and its folder",
@@ -174,6 +197,9 @@ def _engine(url: URL) -> Engine:
 def _prepare_sqlite(connection: sqlite3.Connection, record: Any) -> None:
     connection.isolation_level = None  # transactions begin where _begin_sqlite says
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_CELL_BYTES)
     _use_wal(connection)
 
 
@@ -191,12 +217,45 @@ def _use_wal(connection: sqlite3.Connection) -> None:
         time.sleep(0.05)
 
 
+@contextlib.contextmanager
+def _noticed(connection: Connection) -> Iterator[None]:
+    """Logs that something takes long: databases wait for one another without a word."""
+    url = connection.engine.url
+    name = url.database if url.drivername == "sqlite" else url.render_as_string()
+    words = "store %s: another process is writing; waiting for up to %d s"
+    notice = threading.Timer(NOTICE_SECONDS, _log.warning, (words, name, BUSY_SECONDS))
+    notice.daemon = True
+    notice.start()
+    try:
+        yield
+    finally:
+        notice.cancel()
+
+
 def _begin_sqlite(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("meta_nni_write")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    run = connection.exec_driver_sql
+    if not connection.get_execution_options().get("meta_nni_write"):
+        run("BEGIN")
+        return
+    run("PRAGMA busy_timeout = 0")
+    try:
+        run("BEGIN IMMEDIATE")
+        return
+    except OperationalError as error:
+        if "locked" not in str(error):
+            raise
+    finally:
+        run(f"PRAGMA busy_timeout = {round(1000 * BUSY_SECONDS)}")
+    with _noticed(connection):
+        run("BEGIN IMMEDIATE")
 
 
 def _begin_postgresql(connection: Connection) -> None:
-    if connection.get_execution_options().get("meta_nni_write"):
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK_KEY})")
+    run = connection.exec_driver_sql
+    if not connection.get_execution_options().get("meta_nni_write"):
+        return
+    if run(f"SELECT pg_try_advisory_xact_lock({_LOCK_KEY})").scalar():
+        return
+    with _noticed(connection):
+        run(f"SET LOCAL lock_timeout = '{BUSY_SECONDS}s'")
+        run(f"SELECT pg_advisory_xact_lock({_LOCK_KEY})")

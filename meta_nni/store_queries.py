@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -15,6 +16,7 @@ from meta_nni.space import SearchSpace
 from meta_nni.store_engine import StoreError
 from meta_nni.store_schema import (
     RUN,
+    RUN_COLUMNS,
     TRIAL,
     TRIAL_COLUMNS,
     TRIAL_COLUMNS_TO_LEARN,
@@ -36,6 +38,7 @@ __all__ = [
     "require_run",
     "unknown_run",
     "update_trial",
+    "whole",
 ]
 
 
@@ -56,22 +59,86 @@ class ImportSummary:
     trials_unchanged: int = 0
 
 
+_DAMAGE = (ValueError, TypeError, AttributeError, ArithmeticError, RecursionError)
+
+
+@contextlib.contextmanager
+def whole(what: str) -> Iterator[None]:
+    """Turns what is raised on reading damaged rows into a StoreError that names them."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except _DAMAGE as error:
+        raise _damage(what, error) from None
+
+
+def _damage(what: str, error: Exception) -> StoreError:
+    problem = " ".join(str(error).split())[:300]
+    return StoreError(
+        f"{what} is damaged in this store: {problem}; restore the store, or import an "
+        "exported experience file into another one"
+    )
+
+
+def _refuse(error: StoreError) -> None:
+    raise error
+
+
 def load(
-    connection: Connection, wanted: ColumnElement[bool], evidence: bool = True
+    connection: Connection,
+    wanted: ColumnElement[bool],
+    evidence: bool = True,
+    damaged: Callable[[StoreError], None] = _refuse,
 ) -> list[History]:
-    """Returns the wanted runs with their trials, two queries in all; evidence if asked for."""
+    """Returns the wanted runs with their trials, two queries in all.
+
+    Args:
+        connection: A transaction.
+        wanted: Which runs.
+        evidence: Whether suggestions come with it.
+        damaged: Told of each run that cannot be read, which is left out if it returns.
+    """
     columns = TRIAL_COLUMNS if evidence else TRIAL_COLUMNS_TO_LEARN
     ids = select(RUN.c.run_id).where(wanted)
-    trials: dict[str, list[Trial]] = {}
+    trials: dict[str, list[Trial | StoreError]] = {}
     query = select(*columns).where(TRIAL.c.run_id.in_(ids)).order_by(TRIAL.c.number)
     for row in connection.execute(query):
-        trials.setdefault(row.run_id, []).append(trial_from_row(row))
+        trials.setdefault(row.run_id, []).append(_trial(row))
     spaces: dict[str, SearchSpace] = {}
-    runs = select(RUN).where(wanted).order_by(RUN.c.created_at, RUN.c.run_id)
-    return [
-        History(run_from_row(row, spaces), tuple(trials.get(row.run_id, ())))
-        for row in connection.execute(runs)
-    ]
+    histories = []
+    runs = select(*RUN_COLUMNS).where(wanted).order_by(RUN.c.created_at, RUN.c.run_id)
+    for row in connection.execute(runs):
+        try:
+            histories.append(_history(row, trials.pop(row.run_id, ()), spaces))
+        except StoreError as error:
+            damaged(error)
+    return histories
+
+
+def _trial(row: Any) -> Trial | StoreError:
+    """Reads a trial; an error is returned, since it may be that of a run to leave out."""
+    try:
+        return trial_from_row(row)
+    except _DAMAGE as error:
+        return _damage(f"trial {row.trial_id!r} of run {row.run_id!r}", error)
+
+
+def _history(
+    row: Any, trials: Sequence[Trial | StoreError], spaces: dict[str, SearchSpace]
+) -> History:
+    with whole(f"run {row.run_id!r}"):
+        run = run_from_row(row, spaces)
+    read = []
+    for trial in trials:
+        if isinstance(trial, StoreError):
+            raise trial
+        try:
+            run.space.validate(trial.config)
+        except _DAMAGE as error:
+            raise _damage(f"trial {trial.trial_id!r} of run {run.run_id!r}", error) from None
+        read.append(trial)
+    return History(run, tuple(read))
 
 
 def add_run(
@@ -83,7 +150,7 @@ def add_run(
         StoreError: The store knows the run with another task, direction or space.
     """
     new = run_row(run)
-    known = connection.execute(select(RUN).where(RUN.c.run_id == run.run_id)).first()
+    known = connection.execute(select(*RUN_COLUMNS).where(RUN.c.run_id == run.run_id)).first()
     if known is None:
         own = {"seed": None if seed is None else str(seed), "controller": controller}
         created = {"origin": origin, "created_at": datetime.now(UTC)}
@@ -153,18 +220,32 @@ def unknown_run(run_id: str) -> StoreError:
     return StoreError(f"run {run_id!r} is not in this store; add or import it first")
 
 
-def merge(connection: Connection, history: History) -> ImportSummary:
-    """Adds what a file knows of a run.
+def merge(
+    connection: Connection,
+    history: History,
+    seed: int | None = None,
+    controller: str | None = None,
+    origin: str = "imported",
+) -> ImportSummary:
+    """Adds what a file or another store knows of a run.
+
+    Args:
+        connection: A writing transaction.
+        history: The run and its trials.
+        seed: See `add_run`, as are `controller` and `origin`; of a new run.
+        controller: Likewise.
+        origin: Likewise.
 
     Raises:
         StoreError: The store knows a config or value otherwise; names run and trial.
     """
     run = history.run
-    run_added = add_run(connection, run, None, None, "imported")
+    run_added = add_run(connection, run, seed, controller, origin)
     wanted = (TRIAL.c[name] for name in ("trial_id", "number", "config", "state", "value"))
     rows = connection.execute(select(*wanted).where(TRIAL.c.run_id == run.run_id))
     known = {row.trial_id: row for row in rows}
-    number = 1 + max((row.number for row in known.values()), default=-1)
+    with whole(f"run {run.run_id!r}"):
+        number = 1 + max((int(row.number) for row in known.values()), default=-1)
     new = [trial for trial in history.trials if trial.trial_id not in known]
     add_trials(connection, run.run_id, [replace(t, number=n) for n, t in enumerate(new, number)])
     finished = 0
@@ -181,9 +262,10 @@ def merge(connection: Connection, history: History) -> ImportSummary:
 def _check_same(run: Run, trial: Trial, known: Any) -> None:
     """Refuses a known trial of another config or value."""
     if known.config != json.dumps(trial.config):  # a quick look before the canonical keys
-        config = json.loads(known.config)
-        if run.space.key(config) != run.space.key(trial.config):
-            raise _differs(run, trial, "config", config, trial.config)
+        with whole(f"trial {trial.trial_id!r} of run {run.run_id!r}"):
+            config = json.loads(known.config)
+            if run.space.key(config) != run.space.key(trial.config):
+                raise _differs(run, trial, "config", config, trial.config)
     if None not in (known.value, trial.value) and known.value != trial.value:
         raise _differs(run, trial, "value", known.value, trial.value)
 

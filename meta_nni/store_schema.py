@@ -1,7 +1,8 @@
 """The store's tables, their version, and their rows as runs and trials.
 
 Nested values are kept as JSON text, with null for numbers that are not finite, so that
-any database holds them and nothing read back is ever executed.
+any database holds them and nothing read back is ever executed. SQLite keeps whatever a
+file holds in whatever column, so that reading a row checks it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 from sqlalchemy import (
     Boolean,
@@ -38,11 +39,12 @@ from meta_nni.experience_record import finite_or_none, finite_tree
 from meta_nni.space import SearchSpace
 from meta_nni.store_engine import StoreError
 from meta_nni.task import Task
-from meta_nni.trial import Result, Run, Suggestion, Trial
+from meta_nni.trial import Objective, Result, Run, State, Suggestion, Trial
 
 __all__ = [
     "MIGRATIONS",
     "RUN",
+    "RUN_COLUMNS",
     "SCHEMA_VERSION",
     "TRIAL",
     "TRIAL_COLUMNS",
@@ -119,6 +121,9 @@ TRIAL = Table(
 )
 """A trial: `told` says that its result was reported, not concluded from its end."""
 
+RUN_COLUMNS = [column for column in RUN.c if column is not RUN.c.created_at]
+"""What `run_from_row` reads."""
+
 TRIAL_COLUMNS = [column for column in TRIAL.c if column.type.python_type not in (bool, datetime)]
 """What `trial_from_row` reads, in its order."""
 
@@ -136,8 +141,9 @@ def prepare(connection: Connection, name: str) -> None:
         name: What errors call the store.
 
     Raises:
-        StoreError: The tables are those of a newer version.
+        StoreError: The tables are those of a newer version, or not tables alone.
     """
+    _refuse_strange(connection, name)
     if not inspect(connection).has_table(_VERSION.name):
         _metadata.create_all(connection)
         connection.execute(insert(_VERSION).values(version=SCHEMA_VERSION))
@@ -152,6 +158,23 @@ def prepare(connection: Connection, name: str) -> None:
         for step in MIGRATIONS[version - 1 :]:
             step(connection)
         connection.execute(update(_VERSION).values(version=SCHEMA_VERSION))
+
+
+def _refuse_strange(connection: Connection, name: str) -> None:
+    """Refuses a SQLite file whose own statements would run with ours."""
+    if connection.dialect.name != "sqlite":
+        return  # a server's triggers are its owner's
+    found = connection.execute(
+        text(
+            "SELECT type, name FROM sqlite_master WHERE type IN ('trigger', 'view') "
+            "AND (tbl_name GLOB 'meta_nni_*' OR name GLOB 'meta_nni_*')"
+        )
+    ).first()
+    if found is not None:
+        raise StoreError(
+            f"store {name} has a {found.type} {found.name!r}, which this package never makes; "
+            "choose another store, or import an exported experience file"
+        )
 
 
 def run_row(run: Run) -> dict[str, Any]:
@@ -175,17 +198,34 @@ def run_row(run: Run) -> dict[str, Any]:
 
 
 def run_from_row(row: Row[Any], spaces: dict[str, SearchSpace]) -> Run:
-    """Reads a run. `spaces` holds those already read by fingerprint; runs share them."""
+    """Reads a run. `spaces` holds those already read by fingerprint; runs share them.
+
+    Raises:
+        ValueError, TypeError, AttributeError: The row is damaged.
+    """
     if row.fingerprint not in spaces:
-        spaces[row.fingerprint] = SearchSpace.from_nni(json.loads(row.space))
+        space = SearchSpace.from_nni(json.loads(row.space))
+        if space.fingerprint != row.fingerprint:
+            raise ValueError(f"the fingerprint {row.fingerprint!r} is not that of its space")
+        spaces[row.fingerprint] = space
+    texts = (row.run_id, row.task_name, row.metric, row.recipe)
+    if not all(each is None or type(each) is str for each in texts):
+        raise ValueError(f"its texts are {texts!r}, expected texts")
+    if row.objective not in _OBJECTIVES:
+        raise ValueError(f"objective is {row.objective!r}, expected one of {list(_OBJECTIVES)}")
+    metafeatures, environment, extra = map(
+        _unpacked, (row.metafeatures, row.environment, row.extra)
+    )
+    if not all(type(each) is dict for each in (metafeatures, environment, extra)):
+        raise ValueError("metafeatures, environment or extra is not an object")
     return Run(
         row.run_id,
-        Task(row.task_name, row.objective, _unpacked(row.metafeatures)),
+        Task(row.task_name, row.objective, metafeatures),
         spaces[row.fingerprint],
         row.metric,
         row.recipe,
-        _unpacked(row.environment),
-        _unpacked(row.extra),
+        environment,
+        extra,
     )
 
 
@@ -240,10 +280,14 @@ def trial_from_row(row: Sequence[Any]) -> Trial:
 
     Stores of many thousand trials are read in one go, hence the plain tuple and one call
     for all JSON of a row.
+
+    Raises:
+        ValueError, TypeError, AttributeError: The row is damaged.
     """
     _, trial_id, number, state, config, *proposal = row
     source, mean, std, predicted, why, evidence, *outcome = proposal
     value, reason, seconds, curve, metrics, budget, extra = outcome
+    _check_types(number, (mean, std, predicted, value, seconds), (trial_id, source, why, reason))
     config, evidence, curve, metrics, budget, extra = json.loads(
         f"[{config}, {evidence or '{}'}, {curve or '[]'}, {metrics or '{}'}, {budget or '{}'}, "
         f"{extra or '{}'}]"
@@ -252,10 +296,28 @@ def trial_from_row(row: Sequence[Any]) -> Trial:
     if state in ("completed", "failed"):
         curve = [math.nan if number is None else number for number in curve]
         result = Result(value, reason, seconds, curve, _numbers(metrics), _numbers(budget))
-    elif reason is not None:
+    if state not in _STATES or (state == "completed") != (value is not None):
+        raise ValueError(f"its state is {state!r} and its value {value!r}")
+    if not all(type(each) is dict for each in (config, evidence, extra)):
+        raise ValueError("config, evidence or extra is not an object")
+    if result is None and reason is not None:
         extra["reason"] = reason
     suggestion = Suggestion(config, source, mean, std, predicted, why, evidence)
     return Trial(trial_id, number, suggestion, state, result, extra)
+
+
+_STATES = get_args(State)
+_OBJECTIVES = get_args(Objective)
+_NUMBERS = (float, int, type(None))
+_TEXTS = (str, type(None))
+
+
+def _check_types(number: Any, numbers: Sequence[Any], texts: Sequence[Any]) -> None:
+    """Refuses what SQLite, unlike other databases, lets stand in a column of another type."""
+    if type(number) is not int or not all(type(each) in _NUMBERS for each in numbers):
+        raise ValueError(f"its numbers are {(number, *numbers)!r}, expected numbers")
+    if not all(type(each) in _TEXTS for each in texts):
+        raise ValueError(f"its texts are {tuple(texts)!r}, expected texts")
 
 
 def clean_text(words: str) -> str:
@@ -278,4 +340,4 @@ def _unpacked(packed: str | None) -> Any:
 
 
 def _numbers(values: Mapping[str, float | None]) -> dict[str, float]:
-    return {name: math.nan if number is None else number for name, number in values.items()}
+    return {name: math.nan if number is None else float(number) for name, number in values.items()}

@@ -8,12 +8,14 @@ values follow from run and trial, so that each process knows what the others wro
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import platform
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -30,11 +32,35 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=10_000, help="of all processes together")
     parser.add_argument("--processes", type=int, default=4)
-    parser.add_argument("--store", help="path or URL of an empty store; default: a temporary file")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--store", help="path or URL of an empty store; default: a temporary file")
+    where.add_argument(
+        "--postgresql",
+        action="store_true",
+        help="start a PostgreSQL server of our own on loopback, without fsync",
+    )
     options = parser.parse_args()
     print(f"{platform.machine()}, Python {platform.python_version()}")
-    with tempfile.TemporaryDirectory() as folder:
-        return measure(options.store or f"{folder}/store.db", options.processes, options.trials)
+    with address(options.store, options.postgresql) as store:
+        return measure(store, options.processes, options.trials)
+
+
+@contextlib.contextmanager
+def address(store: str | None, postgresql: bool) -> Iterator[str]:
+    """Yields the address of an empty store, for as long as it lasts."""
+    if store:
+        yield store
+    elif postgresql:
+        from tests.postgresql_server import binaries, running_server
+
+        folder = binaries()
+        if folder is None:
+            sys.exit("PostgreSQL is not installed; on Debian: apt-get install postgresql")
+        with running_server(folder) as server:
+            yield f"postgresql://{server}/postgres"
+    else:
+        with tempfile.TemporaryDirectory() as temporary:
+            yield f"{temporary}/store.db"
 
 
 def measure(store: str, processes: int, trials: int) -> int:

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import asdict
 
-from meta_nni.cli.arguments import Commands, add_store
+from meta_nni.cli.arguments import CommandError, Commands, add_store
 from meta_nni.cli.text import table
+from meta_nni.experience_private import Hidden, load_key
 from meta_nni.knowledge import Provenance, shipped_knowledge
-from meta_nni.store import ExperienceStore, RunSummary
+from meta_nni.store import ExperienceStore, ImportSummary, RunSummary
 from meta_nni.trial import History
 
 __all__ = ["add_command"]
@@ -21,7 +22,7 @@ _KNOWLEDGE_HEADINGS = ("TASK", "KIND", "ROWS", "FAILED", "BEST", "METRIC", "RECI
 
 
 def add_command(verbs: Commands) -> None:
-    """Adds the verb and its own verbs: import, export, list."""
+    """Adds the verb and its own verbs: import, export, copy, list."""
     parser = verbs.add_parser("experience", help="what earlier searches left")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     import_ = commands.add_parser("import", help="add a file's runs to a store")
@@ -33,7 +34,37 @@ def add_command(verbs: Commands) -> None:
     add_store(export)
     export.add_argument("file", metavar="FILE", help="file to write, .jsonl or .jsonl.gz")
     export.add_argument("--run", action="append", metavar="ID", help="only this run; repeatable")
+    export.add_argument(
+        "--hash-names",
+        action="store_true",
+        help="to share it: names of tasks and runs become hashes, the same in each export, and "
+        "free text such as reasons and explanations is left out",
+    )
+    export.add_argument(
+        "--key",
+        metavar="FILE",
+        help="secret of these hashes, made if missing; default: one in the user's data folder",
+    )
     export.set_defaults(verb=_export)
+
+    copy = commands.add_parser("copy", help="add all runs of a store to another one")
+    copy.add_argument(
+        "--from",
+        dest="source",
+        metavar="STORE",
+        help="path or URL; default $META_NNI_STORE, else a file in the user's data folder",
+    )
+    copy.add_argument(
+        "--to",
+        dest="target",
+        metavar="STORE",
+        required=True,
+        help="path or URL, such as postgresql://USER@HOST/NAME; copying again changes nothing",
+    )
+    copy.set_defaults(verb=_copy)
+
+    for done in (import_, export, copy):
+        done.add_argument("--json", action="store_true", help="for programs: one JSON object")
 
     list_ = commands.add_parser("list", help="show the runs of a store")
     source = list_.add_mutually_exclusive_group()
@@ -45,17 +76,40 @@ def add_command(verbs: Commands) -> None:
 
 def _import(arguments: argparse.Namespace) -> None:
     with closing(ExperienceStore.open(arguments.store)) as store:
-        done = store.import_(arguments.file)
-        print(
-            f"{store.name}: {done.runs_added} runs and {done.trials_added} trials added, "
-            f"{done.trials_finished} trials finished, {done.trials_unchanged} unchanged"
-        )
+        _print_done(store, store.import_(arguments.file), arguments.json)
+
+
+def _print_done(store: ExperienceStore, done: ImportSummary, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"store": store.name, **asdict(done)}))
+        return
+    print(
+        f"{store.name}: {done.runs_added} runs and {done.trials_added} trials added, "
+        f"{done.trials_finished} trials finished, {done.trials_unchanged} unchanged"
+    )
 
 
 def _export(arguments: argparse.Namespace) -> None:
+    if arguments.key and not arguments.hash_names:
+        raise CommandError("--key came without --hash-names, which it belongs to; add that")
     with closing(ExperienceStore.open(arguments.store, create=False)) as store:
-        count = store.export(arguments.file, arguments.run)
-    print(f"{arguments.file}: {count} runs written")
+        if arguments.hash_names:
+            hidden = Hidden(load_key(arguments.key))
+            count = store.export(arguments.file, arguments.run, hidden.history)
+        else:
+            count = store.export(arguments.file, arguments.run)
+    if arguments.json:
+        print(json.dumps({"file": arguments.file, "runs": count}))
+    else:
+        print(f"{arguments.file}: {count} runs written")
+
+
+def _copy(arguments: argparse.Namespace) -> None:
+    with (
+        closing(ExperienceStore.open(arguments.source, create=False)) as source,
+        closing(ExperienceStore.open(arguments.target)) as target,
+    ):
+        _print_done(target, source.copy_to(target), arguments.json)
 
 
 def _list(arguments: argparse.Namespace) -> None:

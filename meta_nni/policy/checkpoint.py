@@ -1,11 +1,18 @@
-"""Checkpoints: arrays and a JSON text in one `.npz` file, without pickle, sealed by a hash."""
+"""Checkpoints: arrays and a JSON text in one `.npz` file, without pickle, sealed by a hash.
+
+The hash finds damage; it is no signature. A file made to do harm may have the right one, so
+that each array's header is checked against its size in the archive before memory is given
+to it, and whoever takes the arrays checks their shapes.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +29,10 @@ FORMAT = "meta-nni-checkpoint/1"
 """Name and version of the format; other versions are refused."""
 
 _ABOUT = "about"  # the member that holds the JSON text, as UTF-8 bytes
+_MAX_FILE_BYTES = 32 * 2**20  # its directory alone could list a million members
 _MAX_BYTES = 256 * 2**20  # unpacked: a small file cannot fill the memory
+_MAX_MEMBERS = 1_000
+_MAX_ABOUT_BYTES = 2**20  # parsed, JSON takes many times its length
 _REMEDY = "train again with `meta-nni train`, or take a copy that is whole"
 
 
@@ -71,7 +81,10 @@ def read_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
     """
     try:
         members = _members(Path(path))
-        about = json.loads(members.pop(_ABOUT).astype(np.uint8).tobytes().decode())
+        text = members.pop(_ABOUT)
+        if text.dtype != np.uint8 or text.nbytes > _MAX_ABOUT_BYTES:
+            raise ValueError(f"its text is {text.dtype} of {text.nbytes} bytes")
+        about = json.loads(text.tobytes().decode())
     except FileNotFoundError:
         raise CheckpointError(f"there is no checkpoint {path}; {_REMEDY}") from None
     except CheckpointError:
@@ -93,14 +106,39 @@ def read_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
 
 
 def _members(path: Path) -> dict[str, Any]:
-    with zipfile.ZipFile(path) as archive:
-        size = sum(entry.file_size for entry in archive.infolist())
-    if size > _MAX_BYTES:
+    if (size := path.stat().st_size) > _MAX_FILE_BYTES:
         raise CheckpointError(
-            f"{path} unpacks to {size} bytes, expected at most {_MAX_BYTES}; {_REMEDY}"
+            f"{path} takes {size} bytes, expected at most {_MAX_FILE_BYTES}; {_REMEDY}"
         )
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+        size = sum(entry.file_size for entry in entries)
+        if size > _MAX_BYTES:
+            raise CheckpointError(
+                f"{path} unpacks to {size} bytes, expected at most {_MAX_BYTES}; {_REMEDY}"
+            )
+        if len(entries) > _MAX_MEMBERS:
+            raise CheckpointError(
+                f"{path} has {len(entries)} arrays, expected at most {_MAX_MEMBERS}; {_REMEDY}"
+            )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # numpy's, on a header that it can only guess at
+            return {each.filename.removesuffix(".npy"): _array(archive, each) for each in entries}
+
+
+def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> npt.NDArray[Any]:
+    """Reads one array of numbers whose header says as many bytes as the archive holds."""
+    with archive.open(entry) as file:
+        version = np.lib.format.read_magic(file)
+        if version != (1, 0):
+            raise ValueError(f"{entry.filename} has the format {version}, expected (1, 0)")
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        expected = file.tell() + math.prod(shape) * dtype.itemsize
+        if dtype.kind not in "biuf" or min(shape, default=0) < 0 or expected != entry.file_size:
+            raise ValueError(f"{entry.filename} says {dtype} {shape} in {entry.file_size} bytes")
+        file.seek(0)
+        array: npt.NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+        return array
 
 
 def _digest(arrays: Arrays, about: Mapping[str, Any]) -> str:

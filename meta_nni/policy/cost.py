@@ -16,6 +16,7 @@ __all__ = ["CostModel", "log_seconds"]
 Floats = npt.NDArray[np.float64]
 
 _RIDGE = 0.3  # variance of log seconds that configs do not explain, over that of an effect
+_SHORTEST, _LONGEST = 1e-6, 1e9  # seconds; no training takes less or more
 
 
 class CostModel:
@@ -66,7 +67,7 @@ class CostModel:
 def log_seconds(trial: Trial) -> float | None:
     """Log of the seconds of a whole training; None where it failed or was not timed."""
     seconds = trial.result.seconds if trial.result and trial.state == "completed" else None
-    return math.log(seconds) if seconds is not None and 0.0 < seconds < math.inf else None
+    return math.log(seconds) if seconds is not None and _SHORTEST < seconds < _LONGEST else None
 
 
 def _flat(x: Floats) -> Floats:

@@ -14,6 +14,7 @@ __all__ = ["Warp", "normal_scores"]
 Floats = npt.NDArray[np.float64]
 
 _MARGIN = 0.1  # of the range of values seen: how far beyond it a prediction may lie
+_LARGEST = 1e250  # raw values beyond it count as it: sums and scales of them stay finite
 
 
 def normal_scores(values: Floats) -> Floats:
@@ -63,6 +64,7 @@ class Warp:
         """
         if len(values) == 0:
             return prior or cls(0.0, 1.0)
+        values = np.clip(values, -_LARGEST, _LARGEST)
         location, scale = float(np.median(values)), _spread(values)
         if prior is not None and len(values) < 4:
             location, scale = prior.location, prior.scale
@@ -75,7 +77,8 @@ class Warp:
 
     def forward(self, values: Floats) -> Floats:
         """Warps raw values; any shape, kept."""
-        u = (np.asarray(values, float) - self.location) / self.scale
+        values = np.clip(np.asarray(values, float), -_LARGEST, _LARGEST)
+        u = (values - self.location) / self.scale
         return np.where(u >= -1.0, u, -(1.0 + np.log(np.maximum(-u, 1.0))))
 
     def inverse(self, warped: Floats) -> Floats:
