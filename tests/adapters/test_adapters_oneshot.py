@@ -1,0 +1,81 @@
+"""What one-shot searches take from the store and give to it."""
+
+import numpy as np
+import pytest
+
+from meta_nni.adapters.oneshot import learned_start, record
+from meta_nni.oneshot import CellSpace, Found
+from meta_nni.task import Task
+from meta_nni.trial import History, Result, Run, Suggestion, Trial
+
+CELLS = CellSpace.named("nasbench201")
+TASK = Task("clothing", "maximize", {"kind_image": 1.0})
+
+
+def make_found(rng, count=3):
+    configs = [CELLS.space.sample(rng) for _ in range(count)]
+    children = tuple(
+        (config, Result(0.3 + 0.1 * i, budget={"epochs": 2.0, "shared_weights": 1.0}))
+        for i, config in enumerate(configs)
+    )
+    recipe = "nasbench201-enas-shared-weights-v1"
+    return Found(configs[-1], children, (0.5,), 10.0, None, "enas", recipe)
+
+
+def test_children_and_result_become_two_runs(store, rng):
+    found = make_found(rng)
+    result = Result(0.9, seconds=4.0, budget={"epochs": 20.0})
+    for _ in range(2):  # again changes nothing
+        record(store, "s1", TASK, "nasbench201", found, seed=3, retrained=result, recipe="nb201-v1")
+    shared, own = store.history("s1-shared"), store.history("s1")
+    assert [trial.value for trial in shared.trials] == [
+        result.value for _, result in found.children
+    ]
+    assert [trial.config for trial in shared.trials] == [config for config, _ in found.children]
+    assert shared.run.recipe == found.recipe
+    assert all(trial.result.budget["shared_weights"] == 1.0 for trial in shared.trials)
+    (trial,) = own.trials
+    assert (trial.config, trial.value, own.run.recipe) == (found.config, 0.9, "nb201-v1")
+    assert store.seed("s1") == 3
+
+
+def test_without_retraining_there_is_no_run_of_it(store, rng):
+    record(store, "s1", TASK, "nasbench201", make_found(rng), seed=0)
+    assert [summary.run_id for summary in store.runs()] == ["s1-shared"]
+
+
+def test_a_task_to_minimise_is_refused(store, rng):
+    with pytest.raises(ValueError, match="task 'error' is to be minimised"):
+        record(store, "s1", Task("error", "minimize"), "nasbench201", make_found(rng), seed=0)
+    assert store.runs() == []
+
+
+def test_nothing_known_starts_uniform():
+    assert learned_start(CELLS.space, TASK, [], seed=0) == {}
+
+
+def test_shared_weights_teach_no_start(store, rng):
+    record(store, "s1", TASK, "nasbench201", make_found(rng), seed=0)
+    assert learned_start(CELLS.space, TASK, store.histories(), seed=0) == {}
+
+
+@pytest.mark.host
+def test_earlier_runs_decide_the_start(rng):
+    """Earlier tasks agreed that the direct edge needs a 3x3 convolution."""
+    histories = []
+    for name in ("digits", "letters", "signs"):
+        configs = [CELLS.space.sample(rng) for _ in range(60)]
+        trials = [
+            Trial(str(i), i, Suggestion(config, "random")).with_result(
+                Result((config["edge_0_3"] == "nor_conv_3x3") + 0.1 * rng.random())
+            )
+            for i, config in enumerate(configs)
+        ]
+        run = Run(name, Task(name, "maximize", {"kind_image": 1.0}), CELLS.space)
+        histories.append(History(run, tuple(trials)))
+    start = learned_start(CELLS.space, TASK, histories, seed=0)
+    assert start["edge_0_3"][3] > 0.5
+    assert max(start["edge_0_1"]) < 0.4
+    again = learned_start(CELLS.space, TASK, histories, seed=0)
+    assert again == start
+    assert np.allclose([sum(shares) for shares in start.values()], 1.0)
