@@ -1,3 +1,7 @@
+import os
+import threading
+import time
+
 import nni
 import pytest
 
@@ -97,3 +101,30 @@ def test_a_closed_connection_ends_the_trial(channel):
     channel.record = None
     with pytest.raises(SystemExit, match="closed the connection"):
         run_trial(raising(ValueError("not to be called")))
+
+
+def test_a_trial_whose_time_is_up_reports_that_itself(channel, monkeypatch):
+    ended = threading.Event()
+
+    def end(status):  # the process would end here
+        assert status == 1
+        ended.set()
+        time.sleep(60)
+
+    monkeypatch.setattr(os, "_exit", end)
+    with pytest.raises(SystemExit, match="1"):
+        run_trial(lambda config, report: late(ended), max_seconds=0.01)
+    assert [kind for kind, _ in channel.sent] == ["FINAL"]  # not the value that came later
+    assert channel.final["reason"] == "the trial took longer than max_seconds=0.01"
+    assert channel.final["seconds"] == 0.01
+
+
+def late(ended):
+    assert ended.wait(10)
+    raise ValueError("never reported")
+
+
+def test_a_trial_without_memory_is_a_failure(channel):
+    with pytest.raises(SystemExit, match="1"):
+        run_trial(lambda config, report: Result(len(bytearray(2**32))), max_memory_mb=2**10)
+    assert channel.final["reason"].startswith("MemoryError")

@@ -1,0 +1,153 @@
+"""AshaAssessor: who goes on at a rung, and what the tuner is told of those who do not."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nni.assessor import AssessResult
+from nni.common.serializer import dump, load
+from nni.runtime import msg_dispatcher
+from nni.runtime.tuner_command_channel import CommandType
+
+from meta_nni.adapters.nni_assessor import AshaAssessor
+
+
+@pytest.fixture(autouse=True)
+def unchanged(monkeypatch):
+    """Leaves NNI as it was."""
+    tell = msg_dispatcher.MsgDispatcher._earlystop_notify_tuner
+    monkeypatch.setattr(msg_dispatcher.MsgDispatcher, "_earlystop_notify_tuner", tell)
+    monkeypatch.setattr(msg_dispatcher, "dispatcher_env_vars", msg_dispatcher.dispatcher_env_vars)
+    monkeypatch.setattr(msg_dispatcher, "_trial_history", {})
+
+
+def lived(assessor, name, curve):
+    """How many epochs of a curve are trained."""
+    for epoch in range(1, len(curve) + 1):
+        if assessor.assess_trial(name, curve[:epoch]) is AssessResult.Bad:
+            return epoch
+    assessor.trial_end(name, True)
+    return len(curve)
+
+
+def test_the_best_third_goes_on_at_each_rung():
+    assessor = AshaAssessor(min_epochs=1, reduction_factor=3)
+    lives = [lived(assessor, str(i), [value] * 9) for i, value in enumerate([5, 1, 3, 4, 6, 2])]
+    # The first three at a rung go on; then the best third of all that reached it, rounded down.
+    assert lives == [9, 9, 9, 1, 9, 1]
+
+
+def test_later_rungs_are_as_hard_as_the_first():
+    assessor = AshaAssessor(min_epochs=1, reduction_factor=2)
+    curves = [[1, 1, 1, 1], [2, 2, 2, 2], [3, 0, 0, 0]]
+    assert [lived(assessor, str(i), curve) for i, curve in enumerate(curves)] == [4, 4, 4]
+    assert lived(assessor, "best so far", [4, 1.5, 1, 1]) == 4  # 4 counts, it was reached
+    assert lived(assessor, "between", [3.5, 3.5, 3.5, 3.5]) == 4
+    assert lived(assessor, "behind", [2.5, 2.5, 2.5, 2.5]) == 1
+
+
+@pytest.mark.parametrize(
+    ("minimum", "factor", "rungs"), [(1, 3, [1, 3, 9]), (2, 1.5, [2, 3, 5, 7])]
+)
+def test_rungs(minimum, factor, rungs):
+    assessor = AshaAssessor(minimum, factor)
+    assert [assessor._epochs(i) for i in range(len(rungs))] == rungs
+    assert [assessor._reached(epochs) for epochs in rungs] == [*range(1, len(rungs) + 1)]
+    assert assessor._reached(minimum - 1) == 0
+
+
+def test_results_that_come_together_are_judged_at_every_rung():
+    one, other = AshaAssessor(1, 2), AshaAssessor(1, 2)
+    for i in range(4):
+        curve = [float(i)] * 4
+        lived(one, str(i), curve)
+        other.assess_trial(str(i), curve)
+    assert one._rungs == other._rungs
+
+
+def test_minimizing_is_maximizing_the_negative():
+    values = [0.5, 0.1, 0.9, 0.3, 0.7, 0.2]
+    up, down = AshaAssessor(1, 2), AshaAssessor(1, 2, "minimize")
+    for i, value in enumerate(values):
+        assert lived(up, str(i), [value] * 4) == lived(down, str(i), [-value] * 4)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
+def test_the_best_trial_so_far_is_never_stopped(values):
+    assessor = AshaAssessor(1, 3)
+    for i, value in enumerate(values):
+        if value >= max(values[: i + 1]):
+            assert lived(assessor, str(i), [value] * 3) == 3
+        else:
+            lived(assessor, str(i), [value] * 3)
+
+
+def test_what_is_no_number_is_worst():
+    assessor = AshaAssessor(1, 2)
+    lives = [lived(assessor, str(v), [v] * 2) for v in (0.5, {"default": 0.4}, float("nan"), "x")]
+    assert lives == [2, 2, 1, 1]
+
+
+class Dispatcher(msg_dispatcher.MsgDispatcher):
+    """NNI's own, without its channel."""
+
+    def __init__(self, assessor):
+        self.assessor = assessor
+        self.sent, self.queued = [], []
+
+    def send(self, command, data):
+        self.sent.append((command, load(data)))
+
+    def enqueue_command(self, command, data):
+        self.queued.append((command, data))
+
+
+def report(dispatcher, trial, curve):
+    history = msg_dispatcher._trial_history.setdefault(trial, {})
+    for sequence, value in enumerate(curve):
+        assert len(history) == sequence
+        dispatcher._handle_intermediate_metric_data(
+            {
+                "type": "PERIODICAL",
+                "trial_job_id": trial,
+                "parameter_id": 7,
+                "sequence": sequence,
+                "value": value,
+            }
+        )
+
+
+def test_the_tuner_is_told_what_a_stopped_trial_reached():
+    dispatcher = Dispatcher(AshaAssessor(2, 2))
+    for i, value in enumerate((0.8, 0.9)):
+        report(dispatcher, f"good{i}", [value, value])
+    assert dispatcher.sent == dispatcher.queued == []
+    report(dispatcher, "bad", [0.3, 0.2, 0.1])  # the third comes before NNI ends the trial
+    assert dispatcher.sent == [(CommandType.KillTrialJob, "bad")]
+    ((command, told),) = dispatcher.queued
+    assert (command, told["type"], told["parameter_id"]) == (
+        CommandType.ReportMetricData,
+        "FINAL",
+        7,
+    )
+    assert told["value"] == dump({"default": 0.3, "curve": [0.3, 0.2], "budget": {"epochs": 2.0}})
+
+
+def test_a_stopped_trial_without_a_number_is_a_failure():
+    final = AshaAssessor()._partial([float("nan"), "x"])
+    assert "default" not in final
+    assert "no result was a finite number" in final["reason"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"min_epochs": 0}, "min_epochs is 0, expected a whole number"),
+        ({"min_epochs": 1.5}, "min_epochs is 1.5"),
+        ({"reduction_factor": 1}, "reduction_factor is 1, expected a number above 1"),
+        ({"optimize_mode": "max"}, "optimize_mode is 'max', expected 'maximize' or"),
+        ({"max_epochs": 3}, r"no arguments \['max_epochs'\], only"),
+    ],
+)
+def test_wrong_arguments_are_named(wrong, message):
+    with pytest.raises(ValueError, match=message):
+        AshaAssessor(**wrong)
