@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: env demo test lint browser
+.PHONY: env demo test lint browser docs
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -28,6 +28,9 @@ lint: env
 
 test: lint browser
 	$(BIN)/python -m pytest
+
+docs: env
+	$(BIN)/python -m mkdocs build --strict --quiet -f docs/mkdocs.yml
 
 # Debian's Chromium, for the test that opens NNI's dashboard.
 browser:

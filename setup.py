@@ -14,6 +14,7 @@ CORE = [
     "SQLAlchemy>=2.0,<3",
     "platformdirs>=4",
     "threadpoolctl>=3",
+    "packaging>=23",
 ]
 NNI = [
     "nni==3.0",
@@ -33,8 +34,13 @@ AUTOKERAS = [
     "scikit-learn>=1.4",
 ]
 POSTGRESQL = ["psycopg[binary]>=3.1"]
+DRAW = ["networkx>=3.3", "matplotlib>=3.8"]
+DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9", "mkdocstrings[python]>=1"]
 TEST = [
     *POSTGRESQL,
+    *DRAW,
+    *DOCS,
+    "pillow",
     "pytest>=8",
     "hypothesis>=6.100",
     "mypy>=1.11",
@@ -54,10 +60,11 @@ setup(
     # The spaces stand at the top level for readers and ship inside the package.
     package_dir={"meta_nni.search_spaces": "search_spaces"},
     package_data={
+        "meta_nni.adapters": ["nni_manager/*.js"],
         "meta_nni": ["py.typed", "knowledge/*.jsonl.gz", "knowledge/*.md"],
         "meta_nni.search_spaces": ["*.json", "*.md"],
     },
     install_requires=[*CORE, *NNI, *AUTOKERAS],
-    extras_require={"postgresql": POSTGRESQL, "test": TEST},
+    extras_require={"postgresql": POSTGRESQL, "draw": DRAW, "docs": DOCS, "test": TEST},
     entry_points={"console_scripts": ["meta-nni=meta_nni.cli:main"]},
 )

@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from meta_nni.adapters.autokeras_tuner import MetaAutoTuner
+    from meta_nni.adapters.kerastuner_oracle import MetaOracle
+    from meta_nni.adapters.nni_assessor import AshaAssessor
+    from meta_nni.adapters.nni_strategy import MetaStrategy
+    from meta_nni.adapters.nni_strategy_tuner import StrategyTuner
     from meta_nni.adapters.nni_trial import run_trial
     from meta_nni.adapters.nni_tuner import MetaTuner
     from meta_nni.controllers import Controller
@@ -25,15 +29,19 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AshaAssessor",
     "Controller",
     "ExperienceStore",
     "History",
     "MetaAutoTuner",
+    "MetaOracle",
+    "MetaStrategy",
     "MetaTuner",
     "Result",
     "Run",
     "Search",
     "SearchSpace",
+    "StrategyTuner",
     "Suggestion",
     "Task",
     "Trial",
@@ -44,15 +52,19 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AshaAssessor": "adapters.nni_assessor",
     "Controller": "controllers",
     "ExperienceStore": "store",
     "History": "trial",
     "MetaAutoTuner": "adapters.autokeras_tuner",
+    "MetaOracle": "adapters.kerastuner_oracle",
+    "MetaStrategy": "adapters.nni_strategy",
     "MetaTuner": "adapters.nni_tuner",
     "Result": "trial",
     "Run": "trial",
     "Search": "search",
     "SearchSpace": "space",
+    "StrategyTuner": "adapters.nni_strategy_tuner",
     "Suggestion": "trial",
     "Task": "task",
     "Trial": "trial",

@@ -8,7 +8,7 @@ from histories import SPACE
 from meta_nni import store_checkpoints
 from meta_nni.space import SearchSpace
 from meta_nni.store import ExperienceStore, StoreError
-from meta_nni.store_checkpoints import checkpoint_path
+from meta_nni.store_checkpoints import checkpoint_path, first_checkpoint
 
 OTHER = SearchSpace.from_nni({"x": {"_type": "uniform", "_value": [0, 1]}})
 
@@ -49,3 +49,38 @@ def test_a_password_does_not_count_and_is_not_shown(data: Path) -> None:
 def test_what_is_no_store_is_refused() -> None:
     with pytest.raises(StoreError, match="begins with 'mysql'"):
         checkpoint_path("mysql://u@h/n", SPACE)
+
+
+class TestFirst:
+    @pytest.fixture
+    def shipped(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        networks = {SPACE.fingerprint: b"a network"}
+        monkeypatch.setattr(
+            store_checkpoints, "shipped_checkpoint", lambda space: networks.get(space.fingerprint)
+        )
+
+    def test_the_shipped_one_is_put_there(self, tmp_path: Path, shipped: None) -> None:
+        path = first_checkpoint(tmp_path / "a.db", SPACE, "shipped")
+        assert path == checkpoint_path(tmp_path / "a.db", SPACE)
+        assert path.read_bytes() == b"a network"
+        assert list(path.parent.iterdir()) == [path]
+
+    def test_the_users_own_is_kept(self, tmp_path: Path, shipped: None) -> None:
+        path = checkpoint_path(tmp_path / "a.db", SPACE)
+        path.parent.mkdir()
+        path.write_bytes(b"learned since")
+        assert (
+            first_checkpoint(tmp_path / "a.db", SPACE, "shipped").read_bytes() == b"learned since"
+        )
+
+    @pytest.mark.parametrize(("space", "knowledge"), [(SPACE, "none"), (OTHER, "shipped")])
+    def test_none_without_the_knowledge_or_for_another_space(
+        self, tmp_path: Path, shipped: None, space: SearchSpace, knowledge: str
+    ) -> None:
+        assert not first_checkpoint(tmp_path / "a.db", space, knowledge).exists()
+
+    def test_a_folder_that_cannot_be_written_is_no_error(
+        self, tmp_path: Path, shipped: None
+    ) -> None:
+        (tmp_path / "a.db.checkpoints").write_text("in the way")
+        assert not first_checkpoint(tmp_path / "a.db", SPACE, "shipped").exists()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,27 +19,11 @@ import keras_tuner
 from autokeras.engine.tuner import AutoTuner
 from keras_tuner.engine.trial import Trial
 
+from meta_nni.adapters.kerastuner_space import complete
+
 __all__ = ["MendedAutoTuner", "complete"]
 
 _INFERRED = (keras.losses.BinaryCrossentropy, keras.losses.CategoricalCrossentropy)
-
-
-def complete(values: Mapping[str, Any], known: keras_tuner.HyperParameters) -> dict[str, Any]:
-    """Returns `values` with the default of every active hyperparameter that they lack.
-
-    Defect: KerasTuner fills the gaps of what an oracle proposes at random, unseeded.
-    Cause: `HyperParameters.ensure_active_values` calls `random_sample()` without a seed; and
-    `merge`, by which oracles fill them, resets known values unless `overwrite=False`.
-
-    Args:
-        values: Values by AutoKeras's names.
-        known: All hyperparameters, parents first.
-    """
-    filled = keras_tuner.HyperParameters()
-    filled.values = dict(values)
-    for hyperparameter in known.space:
-        filled.merge([hyperparameter], overwrite=False)
-    return dict(filled.values)
 
 
 class MendedAutoTuner(AutoTuner):  # type: ignore[misc] # AutoKeras has no types

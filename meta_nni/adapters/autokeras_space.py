@@ -10,19 +10,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from typing import Any
 
 import keras_tuner
 
-from meta_nni.models.hyperparameters import (
-    branch_name,
-    from_hyperparameters,
-    to_hyperparameters,
-)
+from meta_nni.adapters.kerastuner_space import KerasTunerSpace, integers, nest, read_entry
 from meta_nni.space import SearchSpace
 from meta_nni.trial import Config
 
@@ -32,33 +28,18 @@ LEFT_OUT = ("pretrained", "imagenet_size", "zoom_factor")
 """Hyperparameters that keep AutoKeras's default: weights to download, thirty times the cost
 of the same network, and one that does nothing in AutoKeras 3.0.0."""
 
-_MAX_OPTIONS = 64  # more integers than that are a range
 _COUNTED = re.compile(r"(?P<block>.*/)(?:filters_(?P<i>\d+)_(?P<j>\d+)|units_(?P<layer>\d+))$")
 
 
 @dataclass(frozen=True)
-class _Entry:
-    """A hyperparameter that is searched, and the values of others that it hangs on."""
-
-    name: str
-    options: tuple[Any, ...]  # of a choice; empty for a range
-    range: dict[str, Any] | None
-    conditions: Mapping[str, tuple[Any, ...]]
-
-
-@dataclass(frozen=True)
-class AutoKerasSpace:
-    """A search space, and how its configs are written as AutoKeras's values.
+class AutoKerasSpace(KerasTunerSpace):
+    """A search space under canonical names, and how its configs are AutoKeras's values.
 
     Attributes:
-        space: In NNI's format, under canonical names.
         names: Canonical names of blocks by AutoKeras's, where they differ.
-        integers: Canonical names of the hyperparameters that AutoKeras wants as integers.
     """
 
-    space: SearchSpace
-    names: Mapping[str, str]
-    integers: Collection[str] = ()
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -75,20 +56,13 @@ class AutoKerasSpace:
         """
         names = _canonical_names(blocks)
         space = SearchSpace.from_nni(_as_shipped(to_nni(hyperparameters.space, names)))
-        integers = {
-            _renamed(each.name, names)
-            for each in hyperparameters.space
-            if isinstance(each, keras_tuner.engine.hyperparameters.Int)
-        }
-        return cls(space, names, integers)
+        whole = {_renamed(name, names) for name in integers(hyperparameters)}
+        return cls(space, whole, names)
 
     def to_values(self, config: Config) -> dict[str, Any]:
         """Returns AutoKeras's values of a config, by AutoKeras's names."""
         own = {canonical: name for name, canonical in self.names.items()}
-        return {
-            _renamed(name, own): int(value) if name in self.integers else value
-            for name, value in to_hyperparameters(config).items()
-        }
+        return {_renamed(name, own): value for name, value in super().to_values(config).items()}
 
     def to_config(self, values: Mapping[str, Any]) -> Config:
         """Returns the config of AutoKeras's values.
@@ -96,10 +70,7 @@ class AutoKerasSpace:
         Raises:
             ValueError: They are not of this space.
         """
-        canonical = {_renamed(name, self.names): value for name, value in values.items()}
-        config = from_hyperparameters(canonical, self.space.to_nni())
-        self.space.validate(config)
-        return config
+        return super().to_config({_renamed(name, self.names): v for name, v in values.items()})
 
 
 def to_nni(
@@ -130,8 +101,8 @@ def to_nni(
         if any(defaults[parent] not in values for parent, values in fixed.items()):
             continue  # hangs on what is never chosen
         conditions |= _counted(each.name, numbers)
-        entries.append(_entry(each, conditions))
-    return _renamed_spec(_nest(entries, {}, frozenset()), names or {})
+        entries.append(read_entry(each, conditions))
+    return _renamed_spec(nest(entries, {}, frozenset()), names or {})
 
 
 def _is_left_out(name: str) -> bool:
@@ -154,98 +125,6 @@ def _counted(name: str, numbers: Mapping[str, tuple[Any, ...]]) -> dict[str, tup
         for leaf, index in wanted.items()
         if index is not None and int(index) > 0 and f"{block}{leaf}" in numbers
     }
-
-
-def _entry(hyperparameter: Any, conditions: Mapping[str, tuple[Any, ...]]) -> _Entry:
-    kinds = keras_tuner.engine.hyperparameters
-    options: Sequence[Any]
-    if isinstance(hyperparameter, kinds.Boolean):
-        options = (True, False)
-    elif isinstance(hyperparameter, kinds.Choice):
-        options = hyperparameter.values
-    elif isinstance(hyperparameter, kinds.Fixed):
-        options = (hyperparameter.value,)
-    else:
-        options = _numbers(hyperparameter)
-    numbers = None if options else _range(hyperparameter)
-    return _Entry(hyperparameter.name, tuple(options), numbers, dict(conditions))
-
-
-def _numbers(number: Any) -> list[Any]:
-    """The options of a number that has a step, or few integers; none where it is a range."""
-    is_integer = isinstance(number, keras_tuner.engine.hyperparameters.Int)
-    low, high, step = number.min_value, number.max_value, number.step
-    if is_integer and step in (None, 1) and (step is None or number.sampling == "linear"):
-        return list(range(low, high + 1)) if high - low < _MAX_OPTIONS else []
-    if step is None:
-        return []
-    is_linear = number.sampling == "linear"
-    options = [low]
-    while (following := low + len(options) * step if is_linear else options[-1] * step) <= high:
-        options.append(following)
-    return options
-
-
-def _range(number: Any) -> dict[str, Any]:
-    low, high, is_log = number.min_value, number.max_value, number.sampling == "log"
-    if isinstance(number, keras_tuner.engine.hyperparameters.Int):
-        if is_log:
-            return {"_type": "qloguniform", "_value": [low, high, 1]}
-        return {"_type": "randint", "_value": [low, high + 1]}
-    return {"_type": "loguniform" if is_log else "uniform", "_value": [low, high]}
-
-
-def _nest(
-    entries: Sequence[_Entry], scope: Mapping[str, Any], placed: frozenset[str]
-) -> dict[str, Any]:
-    """Places the entries that `scope`, values of parents, makes active and that are not placed.
-
-    Of two parents that something hangs on together, the later one goes into the branches of
-    the earlier one, and with it what hangs on both.
-    """
-    ready = {
-        entry.name: entry
-        for entry in entries
-        if entry.name not in placed
-        and all(parent in scope and scope[parent] in v for parent, v in entry.conditions.items())
-    }
-    parents = [name for name in ready if any(name in each.conditions for each in entries)]
-    moved: dict[str, str] = {}
-    for position, later in enumerate(parents):
-        meeting = (p for p in parents[:position] if p not in moved and _meet(p, later, entries))
-        if (earlier := next(meeting, None)) is not None:
-            moved[later] = earlier
-    seen = placed | ready.keys()
-    nested = {
-        p: seen - {later for later, earlier in moved.items() if earlier == p} for p in parents
-    }
-    return {
-        name: _written(entry, entries, scope, nested.get(name))
-        for name, entry in ready.items()
-        if name not in moved
-    }
-
-
-def _meet(one: str, other: str, entries: Sequence[_Entry]) -> bool:
-    return any(one in entry.conditions and other in entry.conditions for entry in entries)
-
-
-def _written(
-    entry: _Entry,
-    entries: Sequence[_Entry],
-    scope: Mapping[str, Any],
-    placed: frozenset[str] | None,
-) -> dict[str, Any]:
-    """The entry in NNI's format; nested, unless `placed` is None."""
-    if entry.range is not None:
-        return entry.range
-    if placed is None:
-        return {"_type": "choice", "_value": list(entry.options)}
-    branches = [
-        {"_name": branch_name(option), **_nest(entries, {**scope, entry.name: option}, placed)}
-        for option in entry.options
-    ]
-    return {"_type": "choice", "_value": branches}
 
 
 def _canonical_names(blocks: Iterable[Any]) -> dict[str, str]:

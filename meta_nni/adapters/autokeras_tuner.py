@@ -27,7 +27,7 @@ from meta_nni.adapters.environment import environment
 from meta_nni.adapters.nni_arguments import ArgumentError, TunerArguments
 from meta_nni.controllers import make
 from meta_nni.search import Search
-from meta_nni.store_checkpoints import checkpoint_path
+from meta_nni.store_checkpoints import first_checkpoint
 from meta_nni.task import Task
 from meta_nni.trial import Run, Suggestion
 
@@ -81,6 +81,8 @@ class MetaAutoTuner(MendedAutoTuner):
     Raises:
         ValueError, TypeError: naming the argument, what came and what was expected.
     """
+
+    _clock = staticmethod(time.monotonic)  # seconds of trials; those of `fit` are always these
 
     def __init__(
         self,
@@ -144,7 +146,10 @@ class MetaAutoTuner(MendedAutoTuner):
             )
         finally:
             if search is not None:
+                from meta_nni.report import leave_report
+
                 search.close()
+                leave_report(self._arguments.store, search.run.run_id)
 
     # Opening the run
 
@@ -154,8 +159,9 @@ class MetaAutoTuner(MendedAutoTuner):
         given = self._arguments
         run = self._run(space, x, y)
         space = replace(space, space=run.space)  # trials may have revealed more since it began
+        network = first_checkpoint(given.store.name, run.space, given.knowledge)
         controller = AffordableController(
-            make(given.controller, checkpoint_path(given.store.name, run.space)),
+            make(given.controller, network),
             lambda suggestion: self._objection(space, suggestion, len(tree.flatten(x)[0])),
         )
         search = Search.open(
@@ -231,10 +237,10 @@ class MetaAutoTuner(MendedAutoTuner):
 
     def _run_and_update_trial(self, trial: Any, *fit_args: Any, **fit_kwargs: Any) -> None:
         """Runs a trial, and records what it gave before KerasTuner judges it."""
-        began, limit = time.monotonic(), self._trial_limit()
+        began, limit = self._clock(), self._trial_limit()
         deaths = self._record(trial).deaths
         self._trial = TrialRecord(budget=self._budget(limit, fit_kwargs))
-        self._watch = TrialCallback(self.oracle.objective, lambda: time.monotonic() - began, limit)
+        self._watch = TrialCallback(self.oracle.objective, lambda: self._clock() - began, limit)
         folder = self.get_trial_dir(trial.trial_id)
         TrialRecord(deaths=deaths + 1).write(folder)  # stands if the process dies
         try:
@@ -247,7 +253,7 @@ class MetaAutoTuner(MendedAutoTuner):
             self._trial.reason = failure_reason(error)
             raise
         finally:
-            self._trial.seconds = time.monotonic() - began
+            self._trial.seconds = self._clock() - began
             self._trial.curve = self._watch.curve
             self._trial.write(folder)
 

@@ -27,9 +27,10 @@ from meta_nni.adapters.nni_result import from_final
 from meta_nni.controllers import make
 from meta_nni.data import load_data
 from meta_nni.metafeatures import compute_metafeatures
+from meta_nni.models.cells.canonical import merge_isomorphic
 from meta_nni.search import Search, SpaceExhausted
 from meta_nni.space import SearchSpace, SpaceError
-from meta_nni.store_checkpoints import checkpoint_path
+from meta_nni.store_checkpoints import first_checkpoint
 from meta_nni.task import Task
 from meta_nni.trial import Config, Run, Suggestion
 
@@ -111,7 +112,7 @@ class MetaTuner(Tuner):  # type: ignore[misc]
             ValueError: if the space is malformed, or not the one that the run has.
         """
         with reported():
-            space = SearchSpace.from_nni(search_space)
+            space = merge_isomorphic(SearchSpace.from_nni(search_space))
             if self._search is None:
                 self._search = self._open(space)
             elif space != self._search.run.space:
@@ -129,7 +130,8 @@ class MetaTuner(Tuner):  # type: ignore[misc]
             recipe=given.recipe,
             environment=environment(),
         )
-        controller = make(given.controller, checkpoint_path(given.store.name, space))
+        network = first_checkpoint(given.store.name, space, given.knowledge)
+        controller = make(given.controller, network)
         return Search.open(given.store, run, controller, seed=given.seed, knowledge=given.knowledge)
 
     def _task(self) -> Task:
@@ -232,9 +234,12 @@ class MetaTuner(Tuner):  # type: ignore[misc]
                     search.adopt(entry.config, entry.result)
 
     def _on_exit(self) -> None:
-        """Called by NNI when the experiment is stopped."""
+        """Called by NNI when the experiment is stopped; NNI waits half a minute for its end."""
         if self._search is not None:
+            from meta_nni.report import leave_report
+
             self._search.close()
+            leave_report(self._arguments.store, self._run_id)
 
 
 def _described(suggestion: Suggestion) -> str:

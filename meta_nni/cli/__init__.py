@@ -12,7 +12,18 @@ import sys
 from collections.abc import Callable, Sequence
 
 import meta_nni
-from meta_nni.cli import experience, explain, train
+from meta_nni.cli import (
+    best,
+    demo,
+    doctor,
+    experience,
+    explain,
+    launch,
+    propose,
+    register,
+    report,
+    train,
+)
 from meta_nni.cli.arguments import CommandError
 from meta_nni.experience import ExperienceError
 from meta_nni.store import StoreError
@@ -54,16 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=meta_nni.__version__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    experience.add_command(commands)
-    explain.add_command(commands)
-    train.add_command(commands)
-    register = commands.add_parser("register", help="register the tuner with NNI as MetaNAS")
-    register.set_defaults(verb=_register)
+    verbs = (demo, doctor, launch, propose, explain, report, best, experience, train, register)
+    for verb in verbs:
+        verb.add_command(commands)
     return parser
-
-
-def _register(arguments: argparse.Namespace) -> None:
-    from meta_nni.adapters.nni_register import NAME, register
-
-    register()
-    print(f"registered with NNI: tuner: {{name: {NAME}}}")

@@ -7,7 +7,10 @@ import difflib
 from collections.abc import Sequence
 from typing import TypeAlias
 
-__all__ = ["CommandError", "Commands", "add_store", "near"]
+from meta_nni.store import ExperienceStore, StoreError
+from meta_nni.trial import History
+
+__all__ = ["CommandError", "Commands", "add_store", "known_history", "near"]
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 """Where verbs add themselves."""
@@ -31,3 +34,17 @@ def near(name: str, known: Sequence[str], count: int = 3) -> list[str]:
     holding = [each for each in known if name and name in each]
     alike = difflib.get_close_matches(name, known, n=count)
     return list(dict.fromkeys([*holding, *alike]))[:count]
+
+
+def known_history(store: ExperienceStore, run_id: str) -> History:
+    """Returns a run of a store.
+
+    Raises:
+        StoreError: There is none of that name; names those that are like it.
+    """
+    known = [run.run_id for run in store.runs()]
+    if run_id in known:
+        return store.history(run_id)
+    names = [repr(name) for name in near(run_id, known) or known[-3:]]
+    hint = f"did you mean {' or '.join(names)}?" if names else "it has no runs"
+    raise StoreError(f"run {run_id!r} is not in {store.name}; {hint} See: meta-nni experience list")

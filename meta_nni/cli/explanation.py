@@ -110,6 +110,19 @@ class Calibration:
         error = float(np.abs(predicted - measured).mean()) if pairs else None
         return cls(len(pairs), len(inside), sum(inside), error, _spearman(predicted, measured))
 
+    def in_words(self) -> str:
+        """Says it in one sentence."""
+        if self.mean_absolute_error is None:
+            return "No trial has been both predicted and measured yet."
+        parts = [f"mean absolute error {self.mean_absolute_error:.4g}"]
+        if self.num_intervals:
+            share = self.num_inside / self.num_intervals
+            held = f"{self.num_inside} of {self.num_intervals} ({share:.0%})"
+            parts.insert(0, f"{INTERVAL:.0%} intervals hold {held}")
+        if self.rank_correlation is not None:
+            parts.append(f"rank correlation {self.rank_correlation:.2f}")
+        return f"{self.num_measured} predicted and measured: {', '.join(parts)}."
+
 
 def _spearman(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float | None:
     """Pearson's correlation of ranks, equal values sharing their mean rank."""

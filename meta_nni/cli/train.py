@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from meta_nni.cli.arguments import CommandError, Commands, add_store
+from meta_nni.cli.numbers import seconds, seed
 from meta_nni.cli.progress import ProgressBar
+from meta_nni.cli.spaces import named_space
 from meta_nni.cli.text import shown
 from meta_nni.knowledge import shipped_knowledge
-from meta_nni.space import SearchSpace, SpaceError
+from meta_nni.space import SearchSpace
 from meta_nni.store import ExperienceStore
 from meta_nni.store_checkpoints import checkpoint_path
 from meta_nni.trial import History
@@ -32,7 +34,12 @@ _NUM_NAMED = 8  # tasks that the last line names
 def add_command(verbs: Commands) -> None:
     """Adds the verb."""
     parser = verbs.add_parser("train", help="learn from a store for a search space")
-    parser.add_argument("--space", required=True, metavar="FILE", help="search space, NNI's JSON")
+    parser.add_argument(
+        "--space",
+        required=True,
+        metavar="SPACE",
+        help="search space: a name that ships, such as cnn_small, or a file of NNI's JSON",
+    )
     add_store(parser)
     parser.add_argument(
         "--knowledge",
@@ -41,30 +48,18 @@ def add_command(verbs: Commands) -> None:
         help="whether to learn from the package's own experience too (default shipped)",
     )
     parser.add_argument(
-        "--seconds", type=_seconds, default=60.0, help="stop after so long (default 60)"
+        "--seconds", type=seconds, default=60.0, help="stop after so long (default 60)"
     )
-    parser.add_argument("--seed", type=_seed, default=0, help="of all that is drawn (default 0)")
+    parser.add_argument("--seed", type=seed, default=0, help="of all that is drawn (default 0)")
     parser.add_argument(
         "--fresh", action="store_true", help="begin anew instead of going on from the checkpoint"
     )
+    parser.add_argument("--json", action="store_true", help="for programs: one JSON object")
     parser.set_defaults(verb=_train)
 
 
-def _seconds(text: str) -> float:
-    with contextlib.suppress(ValueError):
-        if 0 < float(text) < float("inf"):
-            return float(text)
-    raise argparse.ArgumentTypeError(f"got {text!r}, expected a number of seconds above 0")
-
-
-def _seed(text: str) -> int:
-    if text.isascii() and text.isdigit():
-        return int(text)
-    raise argparse.ArgumentTypeError(f"got {text!r}, expected an integer from 0 on")
-
-
 def _train(arguments: argparse.Namespace) -> None:
-    space = _read_space(Path(arguments.space))
+    space = named_space(arguments.space)
     with contextlib.closing(ExperienceStore.open(arguments.store, create=False)) as store:
         histories = _sources(store, space, arguments.knowledge)
         path = checkpoint_path(store.name, space)
@@ -86,19 +81,11 @@ def _train(arguments: argparse.Namespace) -> None:
         raise CommandError(f"{error}; or begin anew with --fresh") from None
     except OSError as error:
         raise CommandError(f"{path} cannot be written: {error.strerror or error}") from None
+    if arguments.json:
+        print(json.dumps({"checkpoint": str(path), "trained_on": dict(policy.trained_on)}))
+        return
     print(_learned(policy, histories))
     print(path)
-
-
-def _read_space(path: Path) -> SearchSpace:
-    try:
-        return SearchSpace.from_nni(json.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise CommandError(f"{path} cannot be read: {error.strerror or error}") from None
-    except json.JSONDecodeError as error:
-        raise CommandError(f"{path} is not JSON: {error}; expected a search space") from None
-    except (SpaceError, UnicodeError, RecursionError) as error:
-        raise CommandError(f"{path} is no search space: {error}") from None
 
 
 def _sources(store: ExperienceStore, space: SearchSpace, knowledge: str) -> list[History]:

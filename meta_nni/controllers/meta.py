@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from meta_nni.controllers.candidates import Candidates, Pool
 from meta_nni.controllers.encoded import EncodedTrials
 from meta_nni.controllers.evidence import explain, in_words
+from meta_nni.controllers.fidelity import at_full_budget
 from meta_nni.controllers.fresh import draw_fresh
 from meta_nni.controllers.observed import Observed
 from meta_nni.policy.cost import CostModel, log_seconds
@@ -46,7 +47,8 @@ class MetaController:
     proposal at once (see `policy.posterior`). Each eighth trial asks the cold model alone,
     so that sources that mislead are found out. Without sources it is Bayesian optimisation
     from three random trials on. Of about equally promising configs
-    the one that is expected to be cheapest is proposed.
+    the one that is expected to be cheapest is proposed. Short trainings count as what they
+    would have become, see `fidelity`.
 
     Args:
         checkpoint: Where the network is kept that learns from all earlier runs together; it
@@ -72,6 +74,7 @@ class MetaController:
     def learn(self, run: Run, sources: Sequence[History], rng: np.random.Generator) -> None:
         """Trains the policy on the sources."""
         seed = int(rng.integers(2**31))
+        sources = [at_full_budget(source) for source in sources]
 
         def network(histories: Sequence[History]) -> NeuralPolicy | None:
             if self._checkpoint is None:

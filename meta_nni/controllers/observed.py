@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from meta_nni.controllers.encoded import EncodedTrials
+from meta_nni.controllers.fidelity import at_full_budget
 from meta_nni.policy.posterior import Evidence, Posterior
 from meta_nni.policy.training import Policy
 from meta_nni.policy.warp import Warp
@@ -25,7 +26,8 @@ class Observed:
     """A run's results, warped, and the posterior they give.
 
     Failures count as bad results, pending trials as having reached what was predicted of
-    them, so that a batch spreads (kriging believer, Ginsbourger et al. 2010).
+    them, so that a batch spreads (kriging believer, Ginsbourger et al. 2010). Short
+    trainings count as what they would have become, see `fidelity`.
 
     Attributes:
         policy: What was learned from the sources.
@@ -50,7 +52,8 @@ class Observed:
         """Reads a history."""
         ended = tuple(t for t in history.trials if t.state in ("completed", "failed"))
         sign = float(history.run.task.sign)
-        values = np.array([sign * t.value for t in ended if t.value is not None], float)
+        completed = at_full_budget(history).completed
+        values = np.array([sign * (trial.value or 0.0) for trial in completed], float)
         warp = Warp.fit(values, policy.prior)
         warped = warp.forward(values)
         worst = (float(warped.min()) if len(warped) else -1.0) - _FAILURE_GAP

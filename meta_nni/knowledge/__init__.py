@@ -1,4 +1,9 @@
-"""Shipped experience: files of `meta_nni.experience` in this folder, read once."""
+"""Shipped experience, and networks trained on it: files in this folder.
+
+`experiments/build_knowledge/` writes them: `collect.py` the experience, `checkpoints.py` a
+network for each of AutoKeras's search spaces, so that a user's first search does not have to
+train one before its first proposal.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +13,10 @@ from importlib import resources
 from typing import Any
 
 from meta_nni.experience import read_experience
+from meta_nni.space import SearchSpace
 from meta_nni.trial import History, Run
 
-__all__ = ["Provenance", "shipped_knowledge"]
+__all__ = ["Provenance", "shipped_checkpoint", "shipped_knowledge"]
 
 _KINDS = ("image", "text", "tabular")
 
@@ -52,6 +58,19 @@ def shipped_knowledge() -> list[History]:
         ExperienceError: A shipped file is damaged; reinstall the package.
     """
     return list(_shipped())
+
+
+def shipped_checkpoint(space: SearchSpace) -> bytes | None:
+    """Returns a file of `policy.checkpoint`, or None where none ships for the space.
+
+    Its network has seen all of `shipped_knowledge()`, so it suits only searches that are
+    given all of that: not one whose knowledge leaves a task out.
+
+    Args:
+        space: The space; its fingerprint's first 16 digits name the file.
+    """
+    file = resources.files(__name__) / f"{space.fingerprint[:16]}.npz"
+    return file.read_bytes() if file.is_file() else None
 
 
 @cache

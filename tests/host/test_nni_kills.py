@@ -1,0 +1,19 @@
+"""A few kills of each kind; experiments/kills does fifty."""
+
+import numpy as np
+import pytest
+
+from experiments.kills.run import damage
+from experiments.kills.sessions import KINDS
+
+pytestmark = pytest.mark.host
+
+
+@pytest.mark.parametrize(
+    ("kind", "kills"), [("tuner", 1), ("manager", 2), ("trial", 3), ("writers", 3)]
+)
+def test_nothing_is_lost(tmp_path, kind, kills):
+    records = KINDS[kind](tmp_path, np.random.default_rng(0), kills)
+    assert len(records) == kills
+    assert sum(record["finished"] for record in records) > 0
+    assert [damage(record) for record in records] == kills * [0], records
