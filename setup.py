@@ -61,7 +61,7 @@ setup(
     package_dir={"meta_nni.search_spaces": "search_spaces"},
     package_data={
         "meta_nni.adapters": ["nni_manager/*.js"],
-        "meta_nni": ["py.typed", "knowledge/*.jsonl.gz", "knowledge/*.md"],
+        "meta_nni": ["py.typed", "knowledge/*.jsonl.gz", "knowledge/*.npz", "knowledge/*.md"],
         "meta_nni.search_spaces": ["*.json", "*.md"],
     },
     install_requires=[*CORE, *NNI, *AUTOKERAS],
