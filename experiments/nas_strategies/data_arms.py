@@ -29,7 +29,7 @@ from meta_nni.trial import Config, History, Result, Run, Suggestion, Trial
 
 __all__ = ["DATA_ARMS", "Outcome", "Setting", "find"]
 
-_LEAST_EPOCHS = 3  # of a one-shot search, however few seconds there are
+_LEAST_EPOCHS = 4  # of a one-shot search, two of them before DARTS moves its alphas
 
 
 @dataclass(frozen=True)
@@ -153,11 +153,12 @@ def _one_shot(setting: Setting, make: type[OneShotSearch], warm: bool) -> Outcom
 
 
 def _affordable(setting: Setting, make: type[OneShotSearch]) -> int:
-    """Epochs that fit, by two epochs on trial: their learning rate falls to its end."""
+    """Epochs that fit, by a few on trial: the learning rate is to fall to its end in time."""
     marks = [time.process_time()]
-    _search(setting, make, 2).run(lambda *progress: marks.append(time.process_time()))
-    first, second = np.diff(marks)
-    return max(_LEAST_EPOCHS, 1 + int((setting.seconds - first) / second))
+    trial = _search(setting, make, _LEAST_EPOCHS)
+    trial.run(lambda *progress: marks.append(time.process_time()))
+    left = setting.seconds - (marks[-1] - marks[0])
+    return _LEAST_EPOCHS + max(0, int(left / (marks[-1] - marks[-2])))
 
 
 def _search(setting: Setting, make: type[OneShotSearch], epochs: int) -> OneShotSearch:
