@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: env demo test lint browser docs
+.PHONY: env demo test test-all lint browser docs
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -28,6 +28,9 @@ lint: env
 
 test: lint browser
 	$(BIN)/python -m pytest
+
+test-all: lint browser
+	$(BIN)/python -m pytest -m ""
 
 docs: env
 	$(BIN)/python -m mkdocs build --strict --quiet -f docs/mkdocs.yml

@@ -19,6 +19,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 PAGES = sorted((DOCS / "pages").glob("*.md"))
 BLOCK = re.compile(r'^```(\w+)(?: title="([^"]+)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 SLOW = {"nni", "autokeras"}  # pages that start a host
+HOST = [pytest.mark.host, pytest.mark.slow]
 EXPECTED = {
     "index": ["zero-shot 0.9", "run-second  second", "MEASURED", "report.html", '"run_id"'],
     "nni": ["NNI's page will be at http://127.0.0.1:", "digits  "],
@@ -97,7 +98,9 @@ class Reader:
 @pytest.mark.parametrize(
     "page",
     [
-        pytest.param(page, id=page.stem, marks=[pytest.mark.host] * (page.stem in SLOW))
+        pytest.param(
+            page, id=page.stem, marks=[pytest.mark.host, pytest.mark.slow] * (page.stem in SLOW)
+        )
         for page in PAGES
     ],
 )

@@ -51,6 +51,7 @@ def test_what_is_there_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.host
+@pytest.mark.slow
 def test_real_searches(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "demo"
     assert main(["demo", "--folder", str(folder), "--trials", "3", "--seed", "3"]) == 0

@@ -10,7 +10,13 @@ pytestmark = pytest.mark.host
 
 
 @pytest.mark.parametrize(
-    ("kind", "kills"), [("tuner", 1), ("manager", 2), ("trial", 3), ("writers", 3)]
+    ("kind", "kills"),
+    [
+        ("tuner", 1),
+        pytest.param("manager", 2, marks=pytest.mark.slow),
+        pytest.param("trial", 3, marks=pytest.mark.slow),
+        ("writers", 3),
+    ],
 )
 def test_nothing_is_lost(tmp_path, kind, kills):
     records = KINDS[kind](tmp_path, np.random.default_rng(0), kills)

@@ -97,6 +97,7 @@ def test_meta_under_nnictl_shows_plain_parameters_and_resumes(experiment):
     assert len(set(keys(measured))) == len(measured) == 5  # nothing was measured twice
 
 
+@pytest.mark.slow
 def test_an_own_strategy_of_nni_under_nnictl(experiment):
     experiment.explore(
         trials=4, strategy="regularized_evolution", population_size=3, sample_size=1, seed=1
@@ -137,6 +138,7 @@ def test_a_nas_experiment_in_this_process_goes_on_when_resumed(tmp_path, monkeyp
     assert best["x"] == max(trials, key=lambda t: t.value or 0).config["x"]
 
 
+@pytest.mark.slow
 def test_a_nas_experiment_with_trials_of_nni(experiment, monkeypatch):
     for name in ("HOME", "PYTHONPATH"):
         monkeypatch.setenv(name, experiment.env[name])

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.host
 ROOT = Path(__file__).parents[2]
 MOST_BYTES = 5 * 2**20
 FILES = ("setup.py", "pyproject.toml", "README.md", "LICENSE")
-SHIPPED = {".py", ".json", ".gz", ".md", ".js", ".typed"}
+SHIPPED = {".py", ".json", ".gz", ".npz", ".md", ".js", ".typed"}
 
 
 @pytest.fixture(scope="module")
