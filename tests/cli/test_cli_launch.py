@@ -4,6 +4,7 @@ import socket
 import sys
 
 import pytest
+from nni.experiment.config.utils import unset_base_path
 from nni.tools.nnictl import nnictl
 
 from meta_nni.adapters.nni_launch import free_port, mended
@@ -114,14 +115,15 @@ def test_an_error_of_nnictl_is_one_line(monkeypatch, config, capsys):
 
 
 @pytest.fixture
-def root_level():
-    """Undoes what nnictl's own code does to the level of all logs."""
+def undone():
+    """Undoes what nnictl leaves in this process: the level of all logs, a folder for paths."""
     level = logging.root.level
     yield
     logging.root.setLevel(level)
+    unset_base_path()
 
 
-@pytest.mark.usefixtures("root_level")
+@pytest.mark.usefixtures("undone")
 def test_nnictl_itself_reads_the_config(tmp_path, capsys):
     wrong = tmp_path / "config.yml"
     wrong.write_text("trialConcurency: 2")
