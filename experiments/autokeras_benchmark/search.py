@@ -28,7 +28,7 @@ from experiments.autokeras_benchmark.problem import EPOCHS, Rows, kind_of, load_
 from meta_nni.adapters.autokeras_trial import TrialRecord
 from meta_nni.policy import refresh
 
-__all__ = ["main", "search"]
+__all__ = ["accuracy", "main", "search"]
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _PACKAGES = ("autokeras", "keras-tuner", "keras", "tensorflow", "numpy", "scipy")
@@ -121,13 +121,23 @@ def _outcome(
     try:
         with limited(total):
             project.fit(rows.x, rows.y, epochs=epochs, validation_split=0.2, verbose=0)
-        # Preprocessing, model and labels as saved.
-        predicted = np.asarray(project.predict(rows.x_test, verbose=0)).reshape(-1)
+        predicted = project.predict(rows.x_test, verbose=0)  # by what was saved
     except OutOfTime:
         return None, f"not done after {total:g} processor seconds"
     except Exception as error:  # a search without a model is a result
         return None, f"{type(error).__name__}: {error}"[:500]
-    return float(np.mean(predicted.astype(str) == rows.y_test.astype(str))), None
+    return accuracy(predicted, rows.y_test), None
+
+
+def accuracy(predicted: Any, y: Any) -> float:
+    """Share of labels that were predicted.
+
+    Args:
+        predicted: As AutoKeras predicts labels that are numbers: texts of them, or floats where
+            there are two classes, [T, 1].
+        y: The labels, numbers, [T].
+    """
+    return float(np.mean(np.asarray(predicted).reshape(-1).astype(np.float64) == y))
 
 
 def _trials(tuner: Any) -> list[dict[str, Any]]:

@@ -3,9 +3,9 @@
     python -m experiments.autokeras_overhead.first_proposal
 
 For each of AutoKeras's spaces: an empty store, the shipped knowledge, and a network that is
-either to be trained first, as on a user's first day, or lies there trained on the same
-knowledge. Each figure is a process of its own, with TensorFlow loaded before, as AutoKeras
-has it, or not, as NNI's tuner has it.
+either to be trained first, or the one that ships, trained on the same knowledge. Each figure
+is a process of its own, with TensorFlow loaded before, as AutoKeras has it, or not, as NNI's
+tuner has it.
 """
 
 from __future__ import annotations
@@ -23,8 +23,7 @@ from pathlib import Path
 
 from meta_nni import ExperienceStore, Run, SearchSpace, Task
 from meta_nni.controllers import make
-from meta_nni.knowledge import shipped_knowledge
-from meta_nni.policy.neural import NeuralPolicy
+from meta_nni.knowledge import shipped_checkpoint, shipped_knowledge
 from meta_nni.search import Search
 from meta_nni.store_checkpoints import checkpoint_path
 
@@ -50,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for kind in options.kinds:
             network = Path(folder) / f"{kind}.npz"
-            NeuralPolicy.train(_space(kind), shipped_knowledge(), seed=options.seed).save(network)
+            network.write_bytes(shipped_checkpoint(_space(kind)) or b"")
             print(f"{kind}: the checkpoint has {network.stat().st_size} bytes", flush=True)
             for loaded, path in itertools.product((True, False), ("", str(network))):
                 command = [sys.executable, "-m", "experiments.autokeras_overhead.first_proposal"]
