@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import socket
@@ -49,6 +50,19 @@ def running_server(bin_: Path) -> Iterator[str]:
             yield f"tester@127.0.0.1:{port}"
         finally:
             call("pg_ctl", "stop", "-w", "-m", "immediate")
+
+
+def new_database(server: str) -> str:
+    """Returns the URL of another empty database of a server "USER@HOST:PORT"."""
+    import psycopg
+
+    name = f"store_{next(_numbers)}"
+    with psycopg.connect(f"postgresql://{server}/postgres", autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return f"postgresql://{server}/{name}"
+
+
+_numbers = itertools.count()
 
 
 def _free_port() -> int:

@@ -15,7 +15,7 @@ import meta_nni
 
 PACKAGE = Path(meta_nni.__file__).parent
 GROUPS = {
-    "values": ("parameter", "space", "task", "trial"),
+    "values": ("checkpoint", "parameter", "space", "task", "trial"),
     "data": ("data", "landmarkers", "metafeatures"),
     "store": ("store", "store_*", "experience", "experience_*", "knowledge"),
     "deciding": ("policy", "controllers"),

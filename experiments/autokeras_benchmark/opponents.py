@@ -159,59 +159,50 @@ def _is_fixed(hyperparameter: Any) -> bool:
     return isinstance(hyperparameter, keras_tuner.engine.hyperparameters.Fixed)
 
 
-class GreedyTuner(_LimitedTuner):
+class _Opponent(_LimitedTuner):
+    """Makes its oracle from what AutoKeras passes to a tuner's class.
+
+    Args:
+        hypermodel: AutoKeras's graph.
+        kind: Kind of data.
+        kwargs: As AutoKeras's tuners take them.
+    """
+
+    def __init__(
+        self,
+        hypermodel: Any,
+        *,
+        kind: str,
+        objective: Any,
+        max_trials: int,
+        seed: int,
+        **kwargs: Any,
+    ) -> None:
+        oracle = self._oracle(
+            kind,
+            objective=objective,
+            max_trials=max_trials,
+            seed=seed,
+            max_consecutive_failed_trials=max_trials + 1,
+        )
+        super().__init__(oracle, hypermodel, **kwargs)
+
+    def _oracle(self, kind: str, **settings: Any) -> _Affordable:
+        raise NotImplementedError
+
+
+class GreedyTuner(_Opponent):
     """AutoKeras's default: it begins with the configs its authors chose for each kind of data.
 
-    Args:
-        hypermodel: AutoKeras's graph.
-        kind: Kind of data, whose first configs are tried first if they are affordable.
-        kwargs: As `keras_tuner.Oracle` and AutoKeras's tuners take them.
+    These are tried first if they are affordable.
     """
 
-    def __init__(
-        self,
-        hypermodel: Any,
-        *,
-        kind: str,
-        objective: Any,
-        max_trials: int,
-        seed: int,
-        **kwargs: Any,
-    ) -> None:
-        oracle = _Greedy(
-            initial_hps=_INITIAL[kind],
-            objective=objective,
-            max_trials=max_trials,
-            seed=seed,
-            max_consecutive_failed_trials=max_trials + 1,
-        )
-        super().__init__(oracle, hypermodel, **kwargs)
+    def _oracle(self, kind: str, **settings: Any) -> _Affordable:
+        return _Greedy(initial_hps=_INITIAL[kind], **settings)
 
 
-class BayesianTuner(_LimitedTuner):
-    """KerasTuner's Bayesian optimisation, which AutoKeras offers as `tuner="bayesian"`.
+class BayesianTuner(_Opponent):
+    """KerasTuner's Bayesian optimisation, which AutoKeras offers as `tuner="bayesian"`."""
 
-    Args:
-        hypermodel: AutoKeras's graph.
-        kind: Ignored.
-        kwargs: As `keras_tuner.Oracle` and AutoKeras's tuners take them.
-    """
-
-    def __init__(
-        self,
-        hypermodel: Any,
-        *,
-        kind: str,
-        objective: Any,
-        max_trials: int,
-        seed: int,
-        **kwargs: Any,
-    ) -> None:
-        oracle = _Bayesian(
-            objective=objective,
-            max_trials=max_trials,
-            seed=seed,
-            num_initial_points=_NUM_INITIAL_POINTS,
-            max_consecutive_failed_trials=max_trials + 1,
-        )
-        super().__init__(oracle, hypermodel, **kwargs)
+    def _oracle(self, kind: str, **settings: Any) -> _Affordable:
+        return _Bayesian(num_initial_points=_NUM_INITIAL_POINTS, **settings)

@@ -20,8 +20,8 @@ import numpy as np
 
 from experiments.fuzz.mutate import NASTY, damaged_bytes, damaged_json, damaged_text
 from meta_nni import ExperienceStore, History, Result, Run, SearchSpace, Suggestion, Task, Trial
+from meta_nni.checkpoint import CheckpointError
 from meta_nni.experience import ExperienceError, read_experience, write_experience
-from meta_nni.policy.checkpoint import CheckpointError
 from meta_nni.policy.decisions import Decisions
 from meta_nni.policy.head import Head
 from meta_nni.policy.network import NUM_FEATURES, Network
@@ -332,7 +332,7 @@ def _npy(array: np.ndarray[Any, Any]) -> bytes:
 
 
 def _digest(arrays: dict[str, np.ndarray[Any, Any]], about: dict[str, Any]) -> str:
-    """The hash as an attacker would compute it, who reads how `policy.checkpoint` does."""
+    """The hash as an attacker would compute it, who reads how `checkpoint` does."""
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for name in sorted(arrays):
         array = np.ascontiguousarray(arrays[name])

@@ -18,6 +18,7 @@ from typing import Any
 import keras
 import keras_tuner
 
+from meta_nni.models.memory import out_of_memory
 from meta_nni.trial import Result
 
 __all__ = ["DeadlineCallback", "TrialCallback", "TrialRecord", "failure_reason"]
@@ -81,8 +82,8 @@ def failure_reason(error: Exception) -> str:
     """Returns one line that says why a trial failed."""
     name = type(error).__name__
     lines = str(error).strip().splitlines() or ["no details"]
-    if isinstance(error, MemoryError) or name == "ResourceExhaustedError":
-        return f"out of memory: {lines[0]}"[:_MAX_REASON]
+    if (memory := out_of_memory(error)) is not None:
+        return memory[:_MAX_REASON]
     if isinstance(error, keras_tuner.errors.FailedTrialError):
         return lines[0][:_MAX_REASON]
     return f"{name}: {lines[0]}"[:_MAX_REASON]

@@ -25,53 +25,68 @@ def add_command(verbs: Commands) -> None:
     """Adds the verb and its own verbs: import, export, copy, list."""
     parser = verbs.add_parser("experience", help="what earlier searches left")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    import_ = commands.add_parser("import", help="add a file's runs to a store")
-    add_store(import_)
-    import_.add_argument("file", metavar="FILE", help="experience file, .jsonl or .jsonl.gz")
-    import_.set_defaults(verb=_import)
+    for add in (_add_import, _add_export, _add_copy, _add_list):
+        add(commands)
 
-    export = commands.add_parser("export", help="write a store's runs to a file")
-    add_store(export)
-    export.add_argument("file", metavar="FILE", help="file to write, .jsonl or .jsonl.gz")
-    export.add_argument("--run", action="append", metavar="ID", help="only this run; repeatable")
-    export.add_argument(
+
+def _add_import(commands: Commands) -> None:
+    parser = commands.add_parser("import", help="add a file's runs to a store")
+    add_store(parser)
+    parser.add_argument("file", metavar="FILE", help="experience file, .jsonl or .jsonl.gz")
+    _add_json(parser, "object")
+    parser.set_defaults(verb=_import)
+
+
+def _add_export(commands: Commands) -> None:
+    parser = commands.add_parser("export", help="write a store's runs to a file")
+    add_store(parser)
+    parser.add_argument("file", metavar="FILE", help="file to write, .jsonl or .jsonl.gz")
+    parser.add_argument("--run", action="append", metavar="ID", help="only this run; repeatable")
+    parser.add_argument(
         "--hash-names",
         action="store_true",
         help="to share it: names of tasks and runs become hashes, the same in each export, and "
         "free text such as reasons and explanations is left out",
     )
-    export.add_argument(
+    parser.add_argument(
         "--key",
         metavar="FILE",
         help="secret of these hashes, made if missing; default: one in the user's data folder",
     )
-    export.set_defaults(verb=_export)
+    _add_json(parser, "object")
+    parser.set_defaults(verb=_export)
 
-    copy = commands.add_parser("copy", help="add all runs of a store to another one")
-    copy.add_argument(
+
+def _add_copy(commands: Commands) -> None:
+    parser = commands.add_parser("copy", help="add all runs of a store to another one")
+    parser.add_argument(
         "--from",
         dest="source",
         metavar="STORE",
         help="path or URL; default $META_NNI_STORE, else a file in the user's data folder",
     )
-    copy.add_argument(
+    parser.add_argument(
         "--to",
         dest="target",
         metavar="STORE",
         required=True,
         help="path or URL, such as postgresql://USER@HOST/NAME; copying again changes nothing",
     )
-    copy.set_defaults(verb=_copy)
+    _add_json(parser, "object")
+    parser.set_defaults(verb=_copy)
 
-    for done in (import_, export, copy):
-        done.add_argument("--json", action="store_true", help="for programs: one JSON object")
 
-    list_ = commands.add_parser("list", help="show the runs of a store")
-    source = list_.add_mutually_exclusive_group()
+def _add_list(commands: Commands) -> None:
+    parser = commands.add_parser("list", help="show the runs of a store")
+    source = parser.add_mutually_exclusive_group()
     add_store(source)
     source.add_argument("--knowledge", action="store_true", help="the experience that is shipped")
-    list_.add_argument("--json", action="store_true", help="for programs: one JSON array")
-    list_.set_defaults(verb=_list)
+    _add_json(parser, "array")
+    parser.set_defaults(verb=_list)
+
+
+def _add_json(parser: argparse.ArgumentParser, kind: str) -> None:
+    parser.add_argument("--json", action="store_true", help=f"for programs: one JSON {kind}")
 
 
 def _import(arguments: argparse.Namespace) -> None:

@@ -64,7 +64,7 @@ def _train(arguments: argparse.Namespace) -> None:
         histories = _sources(store, space, arguments.knowledge)
         path = checkpoint_path(store.name, space)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's greetings break the bar
-    from meta_nni.policy.checkpoint import CheckpointError
+    from meta_nni.checkpoint import CheckpointError
     from meta_nni.policy.neural import NeuralPolicy
 
     try:

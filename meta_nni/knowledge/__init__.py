@@ -61,7 +61,7 @@ def shipped_knowledge() -> list[History]:
 
 
 def shipped_checkpoint(space: SearchSpace) -> bytes | None:
-    """Returns a file of `policy.checkpoint`, or None where none ships for the space.
+    """Returns a file of `checkpoint`, or None where none ships for the space.
 
     Its network has seen all of `shipped_knowledge()`, so it suits only searches that are
     given all of that: not one whose knowledge leaves a task out.

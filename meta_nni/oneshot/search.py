@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from meta_nni.checkpoint import Limits, read_checkpoint, write_checkpoint
 from meta_nni.models.problem import Problem, load_problem
-from meta_nni.oneshot import checkpoint
 from meta_nni.oneshot.space import CellSpace, Start
 from meta_nni.trial import Config, Result
 
@@ -25,6 +25,14 @@ __all__ = ["Found", "OneShotSearch"]
 
 Report = Callable[[int, int, float], None]
 
+# A supernet and its optimizer have many thousand arrays, and every scored child is noted.
+_LIMITS = Limits(
+    file_bytes=2**31,
+    bytes=2**32,
+    members=200_000,
+    about_bytes=2**26,
+    remedy="remove it to start the search anew",
+)
 _LAST_RATE = 0.04  # of the first one: 0.001 of 0.025, as in DARTS
 
 
@@ -189,13 +197,13 @@ class OneShotSearch(ABC):
     def _save(self, engine: Engine, log: _Log) -> None:
         if self.checkpoint is not None:
             about = {"settings": self._settings(), "log": asdict(log), "facts": engine.facts}
-            arrays = [np.asarray(variable) for variable in engine.variables]
-            checkpoint.write(Path(self.checkpoint), arrays, about)
+            arrays = {str(i): np.asarray(v) for i, v in enumerate(engine.variables)}
+            write_checkpoint(self.checkpoint, arrays, about)
 
     def _resume(self, engine: Engine) -> _Log | None:
         if self.checkpoint is None or not Path(self.checkpoint).exists():
             return None
-        arrays, about = checkpoint.read(Path(self.checkpoint))
+        arrays, about = read_checkpoint(self.checkpoint, _LIMITS)
         settings, known = self._settings(), about.get("settings", {})
         other = {k: known.get(k) for k in settings if known.get(k) != settings[k]}
         if other:
@@ -203,8 +211,8 @@ class OneShotSearch(ABC):
                 f"{self.checkpoint} is of a search with {other}, expected "
                 f"{ {k: settings[k] for k in other} }; take another file, or the same settings"
             )
-        for variable, array in zip(engine.variables, arrays, strict=True):
-            variable.assign(array)
+        for number, variable in enumerate(engine.variables):
+            variable.assign(arrays[str(number)])
         engine.facts = about["facts"]
         return _Log(**about["log"])
 

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 import meta_nni
+from meta_nni.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
 from meta_nni.policy import generator
-from meta_nni.policy.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
 from meta_nni.policy.decisions import Decisions
 from meta_nni.policy.episodes import Lesson
 from meta_nni.policy.head import MIN_NOISE, Head, fit_head

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from meta_nni.policy.checkpoint import CheckpointError
+from meta_nni.checkpoint import CheckpointError
 from meta_nni.policy.neural import NeuralPolicy
 from meta_nni.space import SearchSpace
 from meta_nni.trial import History

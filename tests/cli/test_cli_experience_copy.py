@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from histories import fill, make_config, make_history, make_run, make_trial
-from postgresql_server import binaries, running_server
+from postgresql_server import new_database
 
 from meta_nni.cli import main
 from meta_nni.experience import read_experience
@@ -17,30 +16,12 @@ from meta_nni.store import ExperienceStore
 from meta_nni.trial import History, Result
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    pytest.importorskip("psycopg", reason="psycopg is not installed")
-    folder = binaries()
-    if folder is None:
-        pytest.skip("PostgreSQL is not installed")
-    with running_server(folder) as address:
-        yield address
-
-
-_numbers = itertools.count()
-
-
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.host)])
 def target(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of an empty store."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/target.db"
-    import psycopg
-
-    server, name = request.getfixturevalue("server"), f"copy_{next(_numbers)}"
-    with psycopg.connect(f"postgresql://{server}/postgres", autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    return f"postgresql://{server}/{name}"
+    return new_database(request.getfixturevalue("server"))
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakePolicy]:
     """Puts the fake in the place of the network, which takes seconds to load and train."""
     for name, attributes in {
         "meta_nni.policy.neural": {"NeuralPolicy": FakePolicy},
-        "meta_nni.policy.checkpoint": {"CheckpointError": CheckpointError},
+        "meta_nni.checkpoint": {"CheckpointError": CheckpointError},
     }.items():
         module = ModuleType(name)
         vars(module).update(attributes)

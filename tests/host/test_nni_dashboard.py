@@ -1,37 +1,15 @@
 """NNI's page in a real browser: trials, their parameters and their curves are on it."""
 
 import re
-import shutil
 import time
 
 import pytest
-from nni_experiment import ROOT
-from selenium import webdriver
+from chromium_browser import ARTEFACTS, NEEDS_CHROMIUM, chromium
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-pytestmark = [
-    pytest.mark.host,
-    pytest.mark.skipif(
-        not (shutil.which("chromium") and shutil.which("chromedriver")),
-        reason="needs chromium and chromedriver",
-    ),
-]
+pytestmark = [pytest.mark.host, NEEDS_CHROMIUM]
 
-ARTEFACTS = ROOT / "artefacts"
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    # The page asks a font service for its icons; tests ask nobody but this machine.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost",
-    "--window-size=1500,1200",
-]
 CURVES = """
     const chart = document.querySelector(".echarts-for-react");
     let fiber = chart[Object.keys(chart).find(key => key.startsWith("__reactFiber"))];
@@ -55,15 +33,13 @@ COLOURS = """
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    for flag in [*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"]:
-        options.add_argument(flag)
-    service = webdriver.ChromeService(shutil.which("chromedriver"))
-    browser = webdriver.Chrome(options=options, service=service)
-    yield browser
-    browser.quit()
+    with chromium(
+        tmp_path_factory.mktemp("chromium"),
+        # The page asks a font service for its icons.
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost",
+        "--window-size=1500,1200",
+    ) as browser:
+        yield browser
 
 
 def screenshot(browser, name):

@@ -36,9 +36,9 @@ def awaited(experiment, trials):
 
 @pytest.mark.parametrize("interrupt", [stop, kill_tuner, kill_manager])
 def test_resuming_loses_and_repeats_nothing(experiment, interrupt):
+    experiment.hold.write_text("2")  # those that start after two have ended wait
     experiment.create(trials=6, controller="random")
     experiment.wait_for_results(2)
-    experiment.hold.touch()
     wait_for(lambda: len(experiment.ran("start")) > len(experiment.ran("end")), "a trial to hold")
     jobs = experiment.jobs()
     interrupt(experiment)

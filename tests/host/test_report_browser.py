@@ -2,40 +2,19 @@
 
 import base64
 import io
-import shutil
 
 import numpy as np
 import pytest
+from chromium_browser import ARTEFACTS, NEEDS_CHROMIUM, chromium
 from histories import EVIDENCE, make_config, make_run
-from nni_experiment import ROOT
 from PIL import Image
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 
 from meta_nni.report import write_report
 from meta_nni.trial import History, Result, Suggestion, Trial
 
-pytestmark = [
-    pytest.mark.host,
-    pytest.mark.skipif(
-        not (shutil.which("chromium") and shutil.which("chromedriver")),
-        reason="needs chromium and chromedriver",
-    ),
-]
+pytestmark = [pytest.mark.host, NEEDS_CHROMIUM]
 
-ARTEFACTS = ROOT / "artefacts"
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND",
-    "--force-color-profile=srgb",
-]
 SIZES = [("light", 400), ("dark", 400), ("light", 1400), ("dark", 1400)]
 MEASURED = {"light": (34, 112, 143), "dark": (109, 185, 218)}
 """The style sheet's colour of what was measured."""
@@ -83,16 +62,12 @@ def page(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = shutil.which("chromium")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    for flag in [*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"]:
-        options.add_argument(flag)
-    browser = webdriver.Chrome(
-        options=options, service=webdriver.ChromeService(shutil.which("chromedriver"))
-    )
-    yield browser
-    browser.quit()
+    with chromium(
+        tmp_path_factory.mktemp("chromium"),
+        "--host-resolver-rules=MAP * ~NOTFOUND",
+        "--force-color-profile=srgb",
+    ) as browser:
+        yield browser
 
 
 def show(browser, page, scheme, width):

@@ -6,8 +6,8 @@ from networks import encoded, make_network
 from sample_spaces import DEEP, SHAPES, choice
 
 import meta_nni
+from meta_nni.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
 from meta_nni.policy import neural
-from meta_nni.policy.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
 from meta_nni.policy.head import Head
 from meta_nni.policy.neural import NeuralPolicy
 from meta_nni.space import SearchSpace

@@ -4,8 +4,8 @@ from typing import ClassVar
 import pytest
 from synthetic import SPACE, Problem
 
+from meta_nni.checkpoint import CheckpointError
 from meta_nni.policy import refresh as module
-from meta_nni.policy.checkpoint import CheckpointError
 from meta_nni.policy.refresh import MAX_SECONDS, refresh
 
 HISTORIES = [Problem(k).history(30, k) for k in range(3)]

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from meta_nni.policy import checkpoint
-from meta_nni.policy.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
+from meta_nni.checkpoint import CheckpointError, Limits, read_checkpoint, write_checkpoint
 
 
 class Evil:
@@ -106,19 +105,17 @@ def test_a_zip_that_lies_about_its_sizes_is_refused(tmp_path: Path) -> None:
         read_checkpoint(path)
 
 
-def test_a_checkpoint_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_is_bounded(tmp_path: Path) -> None:
     path = tmp_path / "policy.npz"
     write_checkpoint(path, {f"w{i}": np.zeros(3) for i in range(20)}, {"note": "x" * 5_000})
-    for name, most, match in [
-        ("_MAX_FILE_BYTES", 1_000, "takes .* bytes, expected at most 1000"),
-        ("_MAX_BYTES", 1_000, "unpacks to .* bytes, expected at most 1000"),
-        ("_MAX_MEMBERS", 20, "has 21 arrays, expected at most 20"),
-        ("_MAX_ABOUT_BYTES", 5_000, "its text is uint8 of"),
+    for limits, match in [
+        (Limits(file_bytes=1_000), "takes .* bytes, expected at most 1000"),
+        (Limits(bytes=1_000), "unpacks to .* bytes, expected at most 1000"),
+        (Limits(members=20), "has 21 arrays, expected at most 20"),
+        (Limits(about_bytes=5_000, remedy="start anew"), "its text is uint8 of .*; start anew"),
     ]:
-        with monkeypatch.context() as patch:
-            patch.setattr(checkpoint, name, most)
-            with pytest.raises(CheckpointError, match=match):
-                read_checkpoint(path)
+        with pytest.raises(CheckpointError, match=match):
+            read_checkpoint(path, limits)
     assert len(read_checkpoint(path)[0]) == 20
 
 

@@ -15,13 +15,14 @@ import tempfile
 import warnings
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["FORMAT", "CheckpointError", "read_checkpoint", "write_checkpoint"]
+__all__ = ["FORMAT", "CheckpointError", "Limits", "read_checkpoint", "write_checkpoint"]
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
@@ -29,15 +30,29 @@ FORMAT = "meta-nni-checkpoint/1"
 """Name and version of the format; other versions are refused."""
 
 _ABOUT = "about"  # the member that holds the JSON text, as UTF-8 bytes
-_MAX_FILE_BYTES = 32 * 2**20  # its directory alone could list a million members
-_MAX_BYTES = 256 * 2**20  # unpacked: a small file cannot fill the memory
-_MAX_MEMBERS = 1_000
-_MAX_ABOUT_BYTES = 2**20  # parsed, JSON takes many times its length
-_REMEDY = "train again with `meta-nni train`, or take a copy that is whole"
 
 
 class CheckpointError(ValueError):
     """A checkpoint cannot be used; names the file, what is wrong, and what to do."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a reader takes; the default is far above a policy's network.
+
+    Attributes:
+        file_bytes: Of the file: its directory alone could list a million members.
+        bytes: Unpacked: a small file cannot fill the memory.
+        members: How many arrays.
+        about_bytes: Of the JSON text, which takes many times its length when it is parsed.
+        remedy: What to do about a file that is refused.
+    """
+
+    file_bytes: int = 32 * 2**20
+    bytes: int = 256 * 2**20
+    members: int = 1_000
+    about_bytes: int = 2**20
+    remedy: str = "train again with `meta-nni train`, or take a copy that is whole"
 
 
 def write_checkpoint(
@@ -70,8 +85,14 @@ def write_checkpoint(
         raise
 
 
-def read_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+def read_checkpoint(
+    path: str | os.PathLike[str], limits: Limits | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Reads a checkpoint and verifies its hash.
+
+    Args:
+        path: The file.
+        limits: What is taken; None is the default.
 
     Returns:
         The arrays by name, and what `write_checkpoint` was told about them.
@@ -79,51 +100,50 @@ def read_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[
     Raises:
         CheckpointError: if the file is missing, is none, is damaged, or of another version.
     """
+    limits = limits or Limits()
     try:
-        members = _members(Path(path))
+        members = _members(Path(path), limits)
         text = members.pop(_ABOUT)
-        if text.dtype != np.uint8 or text.nbytes > _MAX_ABOUT_BYTES:
+        if text.dtype != np.uint8 or text.nbytes > limits.about_bytes:
             raise ValueError(f"its text is {text.dtype} of {text.nbytes} bytes")
         about = json.loads(text.tobytes().decode())
     except FileNotFoundError:
-        raise CheckpointError(f"there is no checkpoint {path}; {_REMEDY}") from None
+        raise CheckpointError(f"there is no checkpoint {path}; {limits.remedy}") from None
     except CheckpointError:
         raise
     except Exception as error:  # zip, npy and JSON readers raise whatever comes to them
         kind = type(error).__name__
         raise CheckpointError(
             f"{path} is no checkpoint ({kind}: {error}), expected a .npz file that this "
-            f"package wrote; {_REMEDY}"
+            f"package wrote; {limits.remedy}"
         ) from None
     if not isinstance(about, dict) or about.get("format") != FORMAT:
         found = about.get("format") if isinstance(about, dict) else about
-        raise CheckpointError(f"{path} has format {found!r}, expected {FORMAT!r}; {_REMEDY}")
+        raise CheckpointError(f"{path} has format {found!r}, expected {FORMAT!r}; {limits.remedy}")
     if about.pop("sha256", None) != _digest(members, about):
         raise CheckpointError(
-            f"{path} was changed since it was written: its SHA-256 does not fit; {_REMEDY}"
+            f"{path} was changed since it was written: its SHA-256 does not fit; {limits.remedy}"
         )
     return members, about
 
 
-def _members(path: Path) -> dict[str, Any]:
-    if (size := path.stat().st_size) > _MAX_FILE_BYTES:
-        raise CheckpointError(
-            f"{path} takes {size} bytes, expected at most {_MAX_FILE_BYTES}; {_REMEDY}"
-        )
+def _members(path: Path, limits: Limits) -> dict[str, Any]:
+    _within(path, "takes {} bytes", path.stat().st_size, limits.file_bytes, limits)
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
         size = sum(entry.file_size for entry in entries)
-        if size > _MAX_BYTES:
-            raise CheckpointError(
-                f"{path} unpacks to {size} bytes, expected at most {_MAX_BYTES}; {_REMEDY}"
-            )
-        if len(entries) > _MAX_MEMBERS:
-            raise CheckpointError(
-                f"{path} has {len(entries)} arrays, expected at most {_MAX_MEMBERS}; {_REMEDY}"
-            )
+        _within(path, "unpacks to {} bytes", size, limits.bytes, limits)
+        _within(path, "has {} arrays", len(entries), limits.members, limits)
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # numpy's, on a header that it can only guess at
             return {each.filename.removesuffix(".npy"): _array(archive, each) for each in entries}
+
+
+def _within(path: Path, what: str, found: int, most: int, limits: Limits) -> None:
+    if found > most:
+        raise CheckpointError(
+            f"{path} {what.format(found)}, expected at most {most}; {limits.remedy}"
+        )
 
 
 def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> npt.NDArray[Any]:
