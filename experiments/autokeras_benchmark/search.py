@@ -54,8 +54,6 @@ def search(job: Mapping[str, Any]) -> dict[str, Any]:
         The record, see README.md.
     """
     kind, arm = kind_of(job["task"]), ARMS[job["arm"]]
-    # Its network may take its time: whether it is ready must not depend on other work.
-    refresh.MAX_SECONDS = float("inf")
     rows = load_rows(Path(job["data"]), job["task"], job["seed"], job["samples"])
     epochs = EPOCHS[kind] * job["epochs_factor"]
     keras.utils.set_random_seed(job["seed"])
@@ -159,5 +157,7 @@ def _trial(tuner: Any, trial: Any) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    # The network may take its time: whether it is ready must not depend on other work.
+    refresh.MAX_SECONDS = float("inf")
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # nobody else reads the record
     main(sys.argv[1:])

@@ -127,6 +127,7 @@ def test_the_model_is_trained_as_the_trial_was(
 
 
 @pytest.mark.host
+@pytest.mark.slow
 def test_a_fresh_process_predicts_raw_rows_with_keras_alone(
     path: str, tmp_path: Path, rng: np.random.Generator, capsys: pytest.CaptureFixture[str]
 ) -> None:

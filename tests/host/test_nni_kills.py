@@ -12,7 +12,7 @@ pytestmark = pytest.mark.host
 @pytest.mark.parametrize(
     ("kind", "kills"),
     [
-        ("tuner", 1),
+        pytest.param("tuner", 1, marks=pytest.mark.slow),
         pytest.param("manager", 2, marks=pytest.mark.slow),
         pytest.param("trial", 3, marks=pytest.mark.slow),
         ("writers", 3),
