@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from meta_nni.controllers.candidates import Pool
 from meta_nni.controllers.observed import Observed
+from meta_nni.policy.source import Source
 from meta_nni.policy.training import Policy
 from meta_nni.space import SearchSpace
 from meta_nni.trial import Trial
@@ -25,9 +26,9 @@ def explain(
 ) -> dict[str, Any]:
     """Returns what `Suggestion.evidence` holds.
 
-    The predicted value is linear in the sources' predictions and the run's own values, so
-    that these parts are exact: each source adds its weight times its prediction. Of its
-    trials those are named without which that prediction would change most.
+    The predicted value is linear in the sources' trials and the run's own values, so that
+    these parts are exact: each source adds what its trials add to every prediction, times the
+    weight of that. Of its trials those are named without which this would change most.
 
     Args:
         policy: What was learned from the sources.
@@ -36,11 +37,17 @@ def explain(
         near: Its neighbours, each different in one decision.
         space: The run's space.
     """
-    sources, own = observed.posterior.contributions(chosen.x, chosen.features)
+    weights, own = observed.posterior.effects(chosen.x)
+    count = len(policy.sources)
+    by_network = (weights * chosen.features[0])[count:]
+    sources = np.append(policy.shares(chosen.x, weights[:count]), by_network)
+    changes = policy.influence(chosen.x, weights[:count])
     total = float(np.abs(sources).sum() + np.abs(own).sum()) or 1.0
     return {
         "tasks": [
-            _task(policy, s, chosen, float(sources[s]), total)
+            _network(float(sources[s]), total)
+            if s == count
+            else _task(policy.sources[s], changes[s], float(sources[s]), total)
             for s in np.argsort(-np.abs(sources), kind="stable")[:_MAX_TASKS]
         ],
         "own": _largest(observed.trials, own[: len(observed.trials)] / total),
@@ -49,12 +56,12 @@ def explain(
     }
 
 
-def _task(policy: Policy, s: int, chosen: Pool, share: float, total: float) -> dict[str, Any]:
-    if s == len(policy.sources):
-        together = "the network, from all tasks"
-        return {"task": together, "weight": round(share / total, 4), "trials": []}
-    source = policy.sources[s]
-    changes = policy.influence(chosen.x, s) * np.sign(share * chosen.features[0, s])
+def _network(share: float, total: float) -> dict[str, Any]:
+    together = "the network, from all tasks"
+    return {"task": together, "weight": round(share / total, 4), "trials": []}
+
+
+def _task(source: Source, changes: Floats, share: float, total: float) -> dict[str, Any]:
     parts = changes * abs(share) / (np.abs(changes).sum() or 1.0)
     return {
         "task": source.name,

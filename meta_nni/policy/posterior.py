@@ -240,21 +240,21 @@ class Posterior:
                 mean += kernel(x, self._evidence.x) @ residual
         return mean
 
-    def contributions(self, x: Floats, features: Floats) -> tuple[Floats, Floats]:
-        """Splits the mean of the mixture at one config: what each source and trial adds.
+    def effects(self, x: Floats) -> tuple[Floats, Floats]:
+        """Splits the mean of the mixture at one config into what sources and trials add.
 
         Args:
             x: `vectors` of one config, shape (1, P, F).
-            features: Predictions of the sources, shape (1, S).
 
         Returns:
-            Float64 (S,) and (T,), in warped values. With the estimated mu they sum to the
-            mean: it is linear in them.
+            The weight of each source's prediction, float64 (S,), and what each trial adds,
+            (T,), in warped values. With the estimated mu, predictions times weights and these
+            sum to the mean.
         """
         sources, own = np.zeros(len(self._w0)), np.zeros(self._num_trials)
         similarity = [kernel(x, self._evidence.x)[0] for kernel in self._kernels]
         for number, probability, (weights, residual) in self._likely():
-            sources += probability * weights * features[0]
+            sources += probability * weights
             own[self._rows] += probability * similarity[number] * residual
         return sources, own
 

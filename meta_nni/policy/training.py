@@ -72,9 +72,13 @@ class Policy:
         own = self.network.features(unscaled(self.network.space, x), self.task)
         return np.column_stack([columns, own @ self.network.head.mean])
 
-    def influence(self, x: Floats, source: int) -> Floats:
-        """What each trial of a source adds to its prediction, see `Ensemble.influence`."""
-        return self._ensemble.influence(x, source)
+    def shares(self, x: Floats, weights: Floats) -> Floats:
+        """What each source's trials add to a prediction, see `Ensemble.shares`."""
+        return self._ensemble.shares(x, weights)
+
+    def influence(self, x: Floats, weights: Floats) -> list[Floats]:
+        """What each trial of each source adds to it, see `Ensemble.influence`."""
+        return self._ensemble.influence(x, weights)
 
 
 def train(
@@ -107,7 +111,8 @@ def train(
     kernel = fit_relevance(default, tasks)
     temperature = _fit_temperature(kernel, sources)
     distances = np.array([_squared_distance(run.task, s.history.run.task) for s in sources])
-    weights = _similarity(distances, temperature) * _consensus(Ensemble(kernel, sources), drawn)
+    alone = Ensemble(kernel, sources, borrowing=False)
+    weights = _similarity(distances, temperature) * _consensus(alone, drawn)
     weights = weights / weights.sum() if len(weights) else weights
     prior = _prior(run, sources, weights)
     network = learn_network([s.history for s in sources]) if learn_network and sources else None
@@ -178,7 +183,7 @@ def _fit_temperature(kernel: Kernel, sources: Sequence[Source]) -> float:
     distances = np.array([[_squared_distance(a, b) for b in tasks] for a in tasks])
     unit = float(np.median(distances[~np.eye(len(tasks), dtype=bool)])) or 1.0
     losses = np.zeros(len(_TEMPERATURES))
-    ensemble = Ensemble(kernel, sources)
+    ensemble = Ensemble(kernel, sources, borrowing=False)  # else it would know the query
     for q, query in enumerate(sources):
         others = [s for s in range(len(sources)) if tasks[s].name != query.name]
         if not others:

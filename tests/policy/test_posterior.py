@@ -116,7 +116,7 @@ def test_without_sources_it_is_a_gaussian_process():
     none = np.zeros((6, 0))
     posterior = Posterior((KERNEL,), np.zeros(0), Evidence(x, none, np.linspace(-1, 1, 6)))
     assert posterior.cold_probability == pytest.approx(1.0)
-    assert posterior.contributions(x[:1], none[:1])[0].shape == (0,)
+    assert posterior.effects(x[:1])[0].shape == (0,)
     mean = posterior.predict(x, none).mean
     assert (np.diff(mean) > 0).all()
     empty = Posterior((KERNEL,), np.zeros(0), Evidence(x[:0], none[:0], np.zeros(0)))
@@ -138,19 +138,21 @@ def test_negated_sources_speak_against_what_they_predict():
     x, features = arrays(30)
     posterior = Posterior((KERNEL,), W0, Evidence(x, features, -features @ W0))
     new_x, new = arrays(20, 1)
-    added = [posterior.contributions(new_x[[i]], new[[i]])[0] for i in range(20)]
-    assert (np.array(added)[:, :2] * new[:, :2] < 0).all()
+    weights = [posterior.effects(new_x[[i]])[0] for i in range(20)]
+    assert (np.array(weights)[:, :2] < 0).all()
     mean = posterior.predict(new_x, new).mean
     assert np.corrcoef(mean, -new @ W0)[0, 1] > 0.9
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_contributions_and_the_mean_of_the_run_sum_to_the_prediction(seed, everything_kept):
+def test_effects_and_the_mean_of_the_run_sum_to_the_prediction(seed, everything_kept):
     (x, features), (new_x, new_features) = arrays(9, seed), arrays(6, seed + 5)
     z = features @ W0 + 0.3 * np.random.default_rng(seed).standard_normal(9)
     posterior = Posterior((KERNEL,), W0, Evidence(x, features, z))
-    parts = [posterior.contributions(new_x[[i]], new_features[[i]]) for i in range(6)]
-    explained = np.array([sources.sum() + own.sum() for sources, own in parts])
+    parts = [posterior.effects(new_x[[i]]) for i in range(6)]
+    explained = np.array(
+        [weights @ f for (weights, _), f in zip(parts, new_features, strict=True)]
+    ) + np.array([own.sum() for _, own in parts])
     rest = posterior.predict(new_x, new_features).mean - explained
     assert rest == pytest.approx(np.full(6, rest[0]))  # mu, the same everywhere
     assert np.ptp(explained) > 0.1
