@@ -63,7 +63,7 @@ class _Group:
                 parts = self.rows() if self.correlation else [rows]
                 counts = [part.stop - part.start for part in parts]
                 own = _covariance(self.kernel, self.x[rows], counts, self.correlation)
-                self.inverses[rows.start] = np.linalg.inv(own)
+                self.inverses[rows.start] = np.asarray(np.linalg.inv(own), np.float64)
             yield rows, self.inverses[rows.start]
 
 
