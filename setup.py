@@ -34,13 +34,15 @@ AUTOKERAS = [
     "scikit-learn>=1.4",
 ]
 POSTGRESQL = ["psycopg[binary]>=3.1"]
+IMAGES = ["pillow>=10"]
+DETECTION = [*IMAGES, "pycocotools>=2.0.8"]
 DRAW = ["networkx>=3.3", "matplotlib>=3.8"]
 DOCS = ["mkdocs>=1.6,<2", "mkdocs-material>=9", "mkdocstrings[python]>=1"]
 TEST = [
     *POSTGRESQL,
     *DRAW,
     *DOCS,
-    "pillow",
+    *DETECTION,
     "pytest>=8",
     "hypothesis>=6.100",
     "mypy>=1.11",
@@ -65,6 +67,13 @@ setup(
         "meta_nni.search_spaces": ["*.json", "*.md"],
     },
     install_requires=[*CORE, *NNI, *AUTOKERAS],
-    extras_require={"postgresql": POSTGRESQL, "draw": DRAW, "docs": DOCS, "test": TEST},
+    extras_require={
+        "postgresql": POSTGRESQL,
+        "images": IMAGES,
+        "detection": DETECTION,
+        "draw": DRAW,
+        "docs": DOCS,
+        "test": TEST,
+    },
     entry_points={"console_scripts": ["meta-nni=meta_nni.cli:main"]},
 )

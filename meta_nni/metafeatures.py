@@ -7,9 +7,7 @@ different kinds can be compared. `meta_nni.task.METAFEATURES` says what each num
 
 from __future__ import annotations
 
-import re
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -21,6 +19,7 @@ from numpy.typing import NDArray
 
 from meta_nni.data import Dataset
 from meta_nni.landmarkers import LANDMARKERS, Floats, Learner, bayes, skill
+from meta_nni.metafeatures_rows import READERS, Features, skewness, standardise
 
 __all__ = ["compute_metafeatures"]
 
@@ -28,16 +27,7 @@ __all__ = ["compute_metafeatures"]
 _ROWS = 1_000
 _DUPLICATE_ROWS = 10_000
 _FOLDS = 4
-_STATISTICS_SIDE = 32
-_FEATURES_SIDE = 16
-_TEXT_CHARACTERS = 5_000
-_TEXT_BUCKETS = 1_024
-_LEVELS = 32
 _CORRELATED = 256
-
-_WORD = re.compile(r"\w+")
-
-Features = dict[str, float]
 
 
 def compute_metafeatures(
@@ -63,15 +53,20 @@ def compute_metafeatures(
         clock: Returns seconds; for tests.
 
     Returns:
-        Finite numbers by name, a subset of `METAFEATURES`.
+        Finite numbers by name, a subset of `METAFEATURES`. Sequences and pictures with boxes
+        are described by the same names: a sequence's width is its steps and its channels are
+        the features of a step; classes are those of boxes, and landmarkers guess the class of
+        a picture's largest box. They have further ones, which do not enter the embedding:
+        `steps`, `boxes_per_image`, `box_area_mean` and `_std`, of shares of the picture, and
+        `box_aspect_mean` and `_std`, of the binary logarithm of width by height in pixels.
     """
     deadline = clock() + seconds
     total = len(dataset.y)
     rows = np.sort(rng.permutation(total)[:_DUPLICATE_ROWS])
     sample = np.sort(rng.permutation(total)[:_ROWS])
-    y = dataset.y[sample]
+    y = _row_targets(dataset)[sample]
     folds = _draw_folds(y, rng)
-    x, found = _READERS[dataset.kind](dataset, sample)
+    x, found = READERS[dataset.kind](dataset, sample)
     found |= _kind(dataset) | _target(dataset)
     targets = _target_matrix(dataset, y)
     for group in _groups(dataset, rows, x, targets, folds):
@@ -91,7 +86,7 @@ def _groups(
     """Yields what may be left out, the most telling first."""
     if len(np.unique(folds)) > 1:
         for name, learner in LANDMARKERS.items():
-            if dataset.target == "classification" or learner is not bayes:
+            if dataset.target != "regression" or learner is not bayes:
                 yield partial(_landmark, name, learner, x, targets, folds)
     yield partial(_redundancy, x)
     yield partial(_duplicates, dataset.x, rows)
@@ -120,165 +115,38 @@ def _kind(dataset: Dataset) -> Features:
 def _target(dataset: Dataset) -> Features:
     total = len(dataset.y)
     if dataset.classes is None:
-        return {"n_train": total, "target_skew": _skew(dataset.y)}
-    counts = np.bincount(dataset.y)
-    shares = counts[counts > 0] / total
+        return {"n_train": total, "target_skew": skewness(dataset.y)}
+    codes = dataset.y
+    if dataset.target == "detection":
+        codes = dataset.y[..., 0][dataset.y[..., 0] >= 0].astype(np.int64)
+    counts = np.bincount(codes)
+    shares = counts[counts > 0] / len(codes)
     entropy = -(shares * np.log(shares)).sum() / np.log(max(len(shares), 2))
     return {
         "n_train": total,
         "n_classes": len(shares),
-        "rows_per_class": total / len(shares),
+        "rows_per_class": len(codes) / len(shares),
         "class_entropy": entropy,
         "class_min_fraction": shares.min(),
         "class_max_fraction": shares.max(),
     }
 
 
+def _row_targets(dataset: Dataset) -> NDArray[Any]:
+    """Returns one target per row: of boxes the class of the largest, -1 where there is none."""
+    if dataset.target != "detection":
+        return dataset.y
+    codes, x1, y1, x2, y2 = np.moveaxis(dataset.y, -1, 0)
+    largest = np.where(codes >= 0, (x2 - x1) * (y2 - y1), -1.0).argmax(axis=1)
+    found: NDArray[np.int64] = codes[np.arange(len(codes)), largest].astype(np.int64)
+    return found
+
+
 def _target_matrix(dataset: Dataset, y: NDArray[Any]) -> Floats:
     """Returns the sampled targets as the matrix that landmarkers fit, (n, K)."""
     if dataset.target == "regression":
-        return _standardise(y)[:, None]
+        return standardise(y)[:, None]
     return np.asarray(y[:, None] == np.unique(y), np.float64)
-
-
-def _standardise(values: NDArray[Any]) -> Floats:
-    """Returns a vector with mean 0 and variance 1; zeros if it does not vary."""
-    scaled = values.astype(np.float64)
-    # Scaled first: squares of very large or very small values would leave the range of floats.
-    scaled = scaled / (np.abs(scaled).max(initial=0.0) or 1.0)
-    centred = scaled - scaled.mean() if scaled.size else scaled
-    spread = float(np.sqrt((centred**2).mean())) if scaled.size else 0.0
-    return np.asarray(centred / spread if spread > 1e-12 else np.zeros_like(centred))
-
-
-def _skew(values: NDArray[Any]) -> float:
-    """Returns the skewness of a vector without missing values; 0 if it does not vary."""
-    score = _standardise(values)
-    return float((score * score * score).mean())
-
-
-def _read_images(dataset: Dataset, sample: NDArray[Any]) -> tuple[Floats, Features]:
-    images = dataset.x if dataset.x.ndim == 4 else dataset.x[..., None]
-    height, width, channels = images.shape[1:]
-    pixels = _in_range(_pool(images[sample], _STATISTICS_SIDE), dataset.x.dtype == np.uint8)
-    flat = pixels.reshape(len(pixels), -1)
-    features = {
-        "n_features": height * width * channels,
-        "height": height,
-        "width": width,
-        "channels": channels,
-        "value_mean": flat.mean(),
-        "value_std": flat.std(),
-        "value_skew": _skew(flat.ravel()),
-        "zero_fraction": (flat == 0).mean(),
-        "constant_fraction": (np.ptp(flat, axis=0) == 0).mean(),
-        "neighbour_correlation": _neighbour_correlation(pixels),
-    }
-    x = _pool(pixels, _FEATURES_SIDE).reshape(len(pixels), -1)
-    return x.astype(np.float64), features
-
-
-def _pool(images: NDArray[Any], side: int) -> NDArray[np.float32]:
-    """Returns images (n, H, W, C) averaged over blocks so that no side exceeds `side`."""
-    for axis in (1, 2):
-        length = images.shape[axis]
-        if length > side:
-            starts = np.arange(0, length, -(-length // side))
-            sizes = np.diff(np.append(starts, length)).astype(np.float32)
-            sums = np.add.reduceat(images, starts, axis=axis, dtype=np.float32)
-            images = sums / sizes.reshape([-1 if a == axis else 1 for a in range(4)])
-    pooled: NDArray[np.float32] = np.asarray(images, np.float32)
-    return pooled
-
-
-def _in_range(pixels: NDArray[np.float32], is_byte: bool) -> NDArray[np.float32]:
-    """Returns pixels scaled to 0..1; floats in 0..1 stay as they are."""
-    if is_byte:
-        return pixels / np.float32(255)
-    low, high = pixels.min(), pixels.max()
-    if low >= 0 and high <= 1:
-        return pixels
-    scaled: NDArray[np.float32] = (pixels - low) / (high - low or 1)
-    return scaled
-
-
-def _neighbour_correlation(pixels: NDArray[np.float32]) -> float:
-    """Returns the mean correlation of pixels with their right and lower neighbours."""
-    pairs = [
-        (pixels[:, :, :-1], pixels[:, :, 1:]),
-        (pixels[:, :-1], pixels[:, 1:]),
-    ]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = [np.corrcoef(a.ravel(), b.ravel())[0, 1] for a, b in pairs if a.size > 1]
-    return float(np.mean(found)) if found else np.nan
-
-
-def _read_texts(dataset: Dataset, sample: NDArray[Any]) -> tuple[Floats, Features]:
-    texts = dataset.x[sample].tolist()
-    words = [_WORD.findall(text[:_TEXT_CHARACTERS].lower()) for text in texts]
-    buckets = {
-        word: zlib.crc32(word.encode("utf-8", "surrogatepass")) % _TEXT_BUCKETS
-        for word in set().union(*words)
-    }
-    cells = [row * _TEXT_BUCKETS + buckets[word] for row, line in enumerate(words) for word in line]
-    counts = np.bincount(np.array(cells, np.int64), minlength=len(texts) * _TEXT_BUCKETS)
-    counts = counts.reshape(len(texts), _TEXT_BUCKETS)
-    features = {
-        "n_features": len(buckets),
-        "words_per_text": np.mean([len(line) for line in words]),
-        "characters_per_text": np.mean([len(text) for text in texts]),
-        "zero_fraction": (counts == 0).mean(),
-        "constant_fraction": (np.ptp(counts, axis=0) == 0).mean(),
-    }
-    return _tf_idf(counts), features
-
-
-def _tf_idf(counts: NDArray[Any]) -> Floats:
-    """Returns counts (n, F) weighted by rarity, each row of length 1."""
-    rarity = np.log((1 + len(counts)) / (1 + (counts > 0).sum(axis=0)))
-    x = np.log1p(counts) * rarity
-    weighted: Floats = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
-    return weighted
-
-
-def _read_table(dataset: Dataset, sample: NDArray[Any]) -> tuple[Floats, Features]:
-    table = dataset.x[sample].astype(np.float64)
-    columns = [column[~np.isnan(column)] for column in table.T]
-    flags = dataset.is_categorical
-    numeric = [i for i in range(len(columns)) if flags is None or not flags[i]]
-    skews = [abs(_skew(columns[i])) for i in numeric if len(columns[i])]
-    distinct = [len(np.unique(column)) for column in columns]
-    shares = [count / len(column) for count, column in zip(distinct, columns, strict=True) if count]
-    features = {
-        "n_features": table.shape[1],
-        "value_skew": np.mean(skews) if skews else np.nan,
-        "zero_fraction": (table == 0).mean(),
-        "constant_fraction": np.mean([count < 2 for count in distinct]),
-        "distinct_fraction": np.mean(shares) if shares else np.nan,
-        "missing_fraction": np.isnan(table).mean(),
-        "categorical_fraction": np.nan if flags is None else flags.mean(),
-    }
-    blocks = [_column(table[:, i], i in numeric) for i in range(len(columns))]
-    return np.concatenate(blocks, axis=1), features
-
-
-def _column(column: Floats, is_numeric: bool) -> Floats:
-    """Returns a column standardised (missing: the mean), or one-hot (missing: all zero)."""
-    known = ~np.isnan(column)
-    if is_numeric or not known.any():
-        filled = np.zeros((len(column), 1))
-        filled[known, 0] = np.clip(_standardise(column[known]), -5.0, 5.0)
-        return filled
-    levels, counts = np.unique(column[known], return_counts=True)
-    levels = levels[np.argsort(-counts, kind="stable")[:_LEVELS]]
-    return np.asarray(column[:, None] == levels, np.float64)
-
-
-_READERS: dict[str, Callable[[Dataset, NDArray[Any]], tuple[Floats, Features]]] = {
-    "image": _read_images,
-    "text": _read_texts,
-    "tabular": _read_table,
-}
 
 
 def _redundancy(x: Floats) -> Features:

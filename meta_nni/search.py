@@ -18,6 +18,7 @@ import numpy as np
 
 from meta_nni.controllers.base import Controller
 from meta_nni.knowledge import shipped_knowledge
+from meta_nni.metrics import in_metric, measured_by, metric_of
 from meta_nni.space import SpaceError
 from meta_nni.store import ExperienceStore
 from meta_nni.trial import Config, History, Result, Run, Suggestion, Trial
@@ -72,6 +73,7 @@ class Search:
         self._rows: dict[str, str] = {}  # the host's id of this session -> trial_id
         self._unresolved = [t.trial_id for t in history.trials if t.result is None]
         self._learned = False
+        self._metric = metric_of(self.run.metric)
         self._lock = threading.RLock()
 
     @classmethod
@@ -173,6 +175,8 @@ class Search:
         sources = self._store.histories(exclude=self.run.run_id)
         if self._knowledge == "shipped":
             sources = [*sources, *shipped_knowledge()]
+        if self._metric is not None:
+            sources = [measured_by(source, self._metric) for source in sources]
         self._controller.learn(self.run, sources, np.random.default_rng(self.seed))
         self._learned = True
 
@@ -200,6 +204,9 @@ class Search:
 
     def tell(self, host_id: str, result: Result) -> None:
         """Records a result. Telling again changes nothing; a value beats a failure.
+
+        The value of a run that names one of `meta_nni.metrics.METRICS` is that metric, where
+        the result has it.
 
         Raises:
             SearchError: if the id was never asked for.
@@ -272,6 +279,8 @@ class Search:
         return trial_id
 
     def _finish(self, trial_id: str, result: Result) -> None:
+        if self._metric is not None:
+            result = in_metric(result, self._metric)
         if self._store.finish(self.run.run_id, trial_id, result):
             self._trials[trial_id] = self._trials[trial_id].with_result(result)
         self._resolve(trial_id)

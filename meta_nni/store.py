@@ -54,7 +54,7 @@ class RunSummary:
         trials: Number of all trials.
         completed: Number of trials with a value.
         failed: Number of trials that ended without a value.
-        best: Best value in the task's direction, or None.
+        best: Best value in the task's direction, whatever the run's limits, or None.
         origin: Where the run comes from: "own", "imported" or "shipped".
     """
 
@@ -71,7 +71,7 @@ class RunSummary:
     @classmethod
     def of(cls, history: History, origin: str) -> RunSummary:
         """Returns the summary of a run that is not in a store."""
-        run, best = history.run, history.best
+        run, best = history.run, next(iter(history.ranked), None)
         return cls(
             run.run_id,
             run.task.name,

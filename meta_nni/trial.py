@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from meta_nni.limits import keeps, limits_of
+
 if TYPE_CHECKING:
     from meta_nni.space import SearchSpace
     from meta_nni.task import Task
@@ -155,7 +157,8 @@ class Run:
         metric: Name of the value, such as "val_accuracy".
         recipe: Name of the training recipe; values of different recipes do not compare.
         environment: The machine and software that measured, such as device and cores.
-        extra: Fields of an experience file that this version does not know, kept.
+        extra: Further fields of an experience file, kept: "limits" and "objectives", see
+            `meta_nni.limits` and `meta_nni.objectives`, and such as this version does not know.
     """
 
     run_id: str
@@ -197,5 +200,6 @@ class History:
 
     @property
     def best(self) -> Trial | None:
-        """The first of `ranked`; None if no trial is completed."""
-        return next(iter(self.ranked), None)
+        """The first of `ranked` that keeps the run's limits; None if none does."""
+        limits = limits_of(self.run)
+        return next((trial for trial in self.ranked if keeps(limits, trial.result)), None)

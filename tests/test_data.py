@@ -103,8 +103,14 @@ def test_categorical_flags_belong_to_columns_of_tables(file):
         ({"x_train": np.float64(3)}, "expected at least one row"),
         ({"y_train": LABELS[:3]}, "x_train has 4 rows and y_train 3"),
         ({"y_train": np.zeros(4, int)}, "holds the classes [0] only, expected at least two"),
-        ({"y_train": np.array([1, np.nan, np.nan, 2])}, "y_train holds 2 values that are NaN"),
-        ({"y_train": np.array([1, np.inf, 1, 2])}, "drop these rows"),
+        (
+            {"y_train": np.array([1, np.nan, np.nan, 2])},
+            "y_train[2]: the target is nan,",
+        ),
+        (
+            {"y_train": np.array([1, np.inf, 1, 2])},
+            "y_train[1]: the target is inf,",
+        ),
         ({"y_train": np.eye(4, dtype=int)}, "y.argmax(axis=1)"),
         ({"y_train": np.array([b"a", b"b", b"a", b"b"])}, "y_train has the dtype |S1"),
         ({"x_train": np.array([{}] * 4, dtype=object)}, "Python objects are never unpickled"),
@@ -127,9 +133,9 @@ def test_unusable_arrays_are_refused(file, arrays, message):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"y_test": np.array([0, 5])}, "y_test holds the labels [5], which the training rows"),
+        ({"y_test": np.array([0, 5])}, "y_test[1]: the target is 5, which no training row has"),
         ({"y_test": np.array([0.0, 1.0])}, "expected labels in both or floats in both"),
-        ({"y_test": np.array(["0", "1"])}, "which the training rows do not"),
+        ({"y_test": np.array(["0", "1"])}, "the target is '1', which no training row has"),
     ],
 )
 def test_test_targets_that_do_not_fit_the_training_ones(file, arrays, message):
@@ -147,7 +153,7 @@ def test_missing_keys_are_named(file):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"absent\.npz' does not exist"):
+    with pytest.raises(DataError, match=r"absent\.npz': no such file"):
         load_data({"npz": tmp_path / "absent.npz"})
 
 
@@ -174,11 +180,11 @@ def test_damaged_arrays_are_refused(file):
     ("spec", "split", "message"),
     [
         ("digits.npz", "train", "expected a mapping such as"),
-        ({}, "train", "expected exactly one of ['npz']"),
-        ({"csv": "a.csv"}, "train", "data has the keys ['csv']"),
-        ({"npz": "a.npz", "rows": 5}, "train", "data has the keys ['npz', 'rows']"),
+        ({}, "train", "expected exactly one of ['images', 'csv', 'npz'"),
+        ({"csv": "a.csv"}, "train", "data csv is 'a.csv': no such file"),
+        ({"npz": __file__, "rows": 5}, "train", "data npz has no option 'rows', only"),
         ({"npz": 5}, "train", "data npz is 5, expected the path"),
-        ({"npz": "a.npz"}, "validation", "split is 'validation'"),
+        ({"npz": __file__}, "validation", "split is 'validation'"),
     ],
 )
 def test_wrong_specifications_are_refused(spec, split, message):
@@ -201,5 +207,17 @@ def test_any_pair_of_arrays_is_either_read_or_refused(x, y):
     except DataError:
         return
     assert len(data.x) == len(data.y) > 0
+    if data.target == "detection":
+        return
     assert data.y.ndim == 1
     assert data.y.dtype == (np.int64 if data.target == "classification" else np.float64)
+
+
+def test_skipped_rows_of_the_training_split_leave_the_test_split_readable(file):
+    y = np.array([1.0, np.nan, 2.0, 3.0])
+    spec = {**save(file, y_train=y, x_test=GREY[:2], y_test=y[:2]), "errors": "skip"}
+    assert load_data(spec).y.tolist() == [1.0, 2.0, 3.0]
+    with pytest.raises(DataError, match="1 rows of the test split are left, expected at least 2"):
+        load_data(spec, "test")
+    spec = {**save(file, y_train=y, x_test=GREY[:2], y_test=y[2:]), "errors": "skip"}
+    assert load_data(spec, "test").y.tolist() == [2.0, 3.0]

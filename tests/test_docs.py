@@ -24,6 +24,13 @@ EXPECTED = {
     "index": ["zero-shot 0.9", "run-second  second", "MEASURED", "report.html", '"run_id"'],
     "nni": ["NNI's page will be at http://127.0.0.1:", "digits  "],
     "autokeras": ["image_classifier-"],
+    "your-data": [
+        "tabular classification ['no', 'yes'] 40",
+        "people.csv line 42: the column 'age' is 'old', expected a number",
+        "people.csv line 43: 2 cells, expected 3: one per column",
+        "2 left out",
+        "detection (4, 20, 40, 3) (4, 1, 5)",
+    ],
 }
 """What some of the blocks of a page print."""
 

@@ -15,8 +15,11 @@ import meta_nni
 
 PACKAGE = Path(meta_nni.__file__).parent
 GROUPS = {
-    "values": ("checkpoint", "parameter", "space", "task", "trial"),
-    "data": ("data", "landmarkers", "metafeatures"),
+    "values": (
+        *("checkpoint", "limits", "metrics", "objectives"),
+        *("parameter", "space", "task", "trial"),
+    ),
+    "data": ("data", "landmarkers", "metafeatures", "metafeatures_*"),
     "store": ("store", "store_*", "experience", "experience_*", "knowledge"),
     "deciding": ("policy", "controllers"),
     "search": ("search",),
@@ -38,10 +41,11 @@ CORE = {"numpy", "scipy", "sqlalchemy", "platformdirs", "threadpoolctl"}
 HEAVY = ("tensorflow", "keras", "nni", "autokeras", "keras_tuner", "sklearn", "pandas")
 HEAVY += ("matplotlib", "networkx")
 LIBRARIES = {
+    "data": CORE | {"PIL"},
     "deciding": CORE | {"tensorflow", "keras"},
     "models": CORE
     | {"autokeras", "keras", "keras_tuner", "sklearn", "tensorflow", "tree"}
-    | {"matplotlib", "networkx"},
+    | {"matplotlib", "networkx", "PIL", "pycocotools"},
     "hosts": CORE
     | {"autokeras", "keras", "keras_tuner", "nni", "packaging", "sklearn", "tensorflow", "tree"},
 }

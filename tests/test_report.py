@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from histories import EVIDENCE, SPACE, fill, make_config, make_history, make_run
+from histories import EVIDENCE, SPACE, fill, make_config, make_history, make_run, make_trial
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -350,3 +350,14 @@ def test_texts_of_any_json_are_shown(tmp_path: Path) -> None:
     evidence: dict[str, Any] = {"tasks": 3, "own": [None, {"number": "1"}], "decisions": {}}
     page = render(History(make_run(), (trial(0, 0.5, evidence=evidence),)), "s.db")
     assert json.dumps(make_config(rate=0.001)) in Page(page).text
+
+
+def test_the_front_is_against_the_runs_own_objective_and_limits_are_named():
+    extra = {"objectives": ["value", "latency_ms"], "limits": {"latency_ms": 8}}
+    trials = [
+        make_trial(i).with_result(Result(v, metrics={"latency_ms": ms, "parameters": 9.0 - ms}))
+        for i, (v, ms) in enumerate([(0.9, 7.0), (0.8, 5.0)])
+    ]
+    page = render(History(make_run(extra=extra), tuple(trials)), "store.db")
+    assert "Value against latency_ms" in page
+    assert "latency_ms at most 8" in page

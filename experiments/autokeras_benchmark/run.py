@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,8 @@ def prepare(store: Path, sources: Sequence[History], kind: str) -> None:
     write_experience(sources, file)
     partial = store.with_suffix(".part")
     partial.unlink(missing_ok=True)
-    ExperienceStore.open(partial).import_(file)
+    with closing(ExperienceStore.open(partial)) as opened:  # else rows stay in a log beside it
+        opened.import_(file)
     spec = json.loads((ROOT / f"search_spaces/autokeras_{kind}.json").read_text("utf-8"))
     space = SearchSpace.from_nni(spec)
     policy = train(

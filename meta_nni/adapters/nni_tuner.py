@@ -15,6 +15,7 @@ import numpy as np
 from nni.tuner import Tuner
 
 from meta_nni.adapters.environment import environment
+from meta_nni.adapters.nni_aims import counter
 from meta_nni.adapters.nni_arguments import TunerArguments, refuse_unknown
 from meta_nni.adapters.nni_import import read_import
 from meta_nni.adapters.nni_process import (
@@ -26,13 +27,15 @@ from meta_nni.adapters.nni_process import (
 from meta_nni.adapters.nni_result import from_final
 from meta_nni.controllers import make
 from meta_nni.data import load_data
+from meta_nni.limits import limits_of, measured
 from meta_nni.metafeatures import compute_metafeatures
 from meta_nni.models.cells.canonical import merge_isomorphic
+from meta_nni.objectives import objectives_of
 from meta_nni.search import Search, SpaceExhausted
 from meta_nni.space import SearchSpace, SpaceError
 from meta_nni.store_checkpoints import first_checkpoint
 from meta_nni.task import Task
-from meta_nni.trial import Config, Run, Suggestion
+from meta_nni.trial import Config, Result, Run, Suggestion
 
 __all__ = ["MetaTuner"]
 
@@ -67,7 +70,18 @@ class MetaTuner(Tuner):  # type: ignore[misc]
         data: Where the training rows are, such as `{"npz": file}`, to compute metafeatures
             from; those given in `task` take precedence.
         controller: "meta", "portfolio", "evolution", "reinforce" or "random".
-        optimize_mode: "maximize" or "minimize".
+        optimize_mode: "maximize" or "minimize"; None: the metric's, or "maximize".
+        metric: Which of the trials' metrics is the value, such as "f1" (see
+            `meta_nni.metrics.METRICS`); earlier runs that measured it are read by it, too.
+            None: what the trials report as `default`.
+        limits: The most that metrics of a trial may be, such as `{"parameters": 100000,
+            "latency_ms": 5}`, or `{"recall": {"min": 0.8}}`: trials beyond them are kept,
+            but are none of the best. What a limit needs a trial has to report.
+        objectives: Two or more, such as `["value", {"latency_ms": "minimize"}]`: the search is
+            for the Pareto front, see `meta-nni best --front`.
+        space: Name of the shipped space, or `{name: settings}` with the trials' `model`
+            settings, where it is not equal to a shipped one: with `data` and a limit on
+            parameters these are counted by building each model before it is proposed.
         seed: Of all proposals; None draws one and logs it. A resumed run keeps its own.
         recipe: Name of how the trials train and measure, recorded with the run.
 
@@ -82,9 +96,13 @@ class MetaTuner(Tuner):  # type: ignore[misc]
         task: Any = None,
         data: Any = None,
         controller: Any = "meta",
-        optimize_mode: Any = "maximize",
+        optimize_mode: Any = None,
+        metric: Any = None,
         seed: Any = None,
         recipe: Any = None,
+        limits: Any = None,
+        objectives: Any = None,
+        space: Any = None,
         **unknown: Any,
     ) -> None:
         given = {
@@ -94,8 +112,12 @@ class MetaTuner(Tuner):  # type: ignore[misc]
             "data": data,
             "controller": controller,
             "optimize_mode": optimize_mode,
+            "metric": metric,
             "seed": seed,
             "recipe": recipe,
+            "limits": limits,
+            "objectives": objectives,
+            "space": space,
         }
         refuse_unknown(unknown, list(given))
         enter_trial_folder()
@@ -127,11 +149,14 @@ class MetaTuner(Tuner):  # type: ignore[misc]
             self._run_id,
             self._task(),
             space,
+            metric=None if given.metric is None else given.metric.on_validation,
             recipe=given.recipe,
             environment=environment(),
+            extra=given.aims,
         )
         network = first_checkpoint(given.store.name, space, given.knowledge)
-        controller = make(given.controller, network)
+        count = counter(given.space, space, given.data, given.aims)
+        controller = make(given.controller, network, count)
         return Search.open(given.store, run, controller, seed=given.seed, knowledge=given.knowledge)
 
     def _task(self) -> Task:
@@ -201,7 +226,21 @@ class MetaTuner(Tuner):  # type: ignore[misc]
                 _log.warning("trial %s failed: %s", parameter_id, result.reason)
             else:
                 _log.info("trial %s: measured %g", parameter_id, result.value)
+                self._warn_of_missing(parameter_id, result)
             self._opened.tell(str(parameter_id), result)
+
+    def _warn_of_missing(self, parameter_id: int, result: Result) -> None:
+        """Says which numbers that limits and objectives need a trial did not report."""
+        run = self._opened.run
+        needed = [limit.name for limit in limits_of(run)]
+        needed += [goal.name for goal in objectives_of(run)]
+        if missing := [name for name in needed if measured(result, name) is None]:
+            _log.warning(
+                "trial %s reported no %s, so that it keeps no limit on it; report it beside "
+                '"default", or with KerasEvaluator(latency_batch=...) for latency_ms',
+                parameter_id,
+                " and no ".join(missing),
+            )
 
     def trial_end(self, parameter_id: int | None, success: bool, **kwargs: Any) -> None:
         """Records that a trial is over, in case it reported nothing itself."""

@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from meta_nni.cli.arguments import CommandError, Commands, add_store, known_history
+from meta_nni.cli.data import DATA_HELP, data_spec
 from meta_nni.cli.numbers import at_least, seed
 from meta_nni.cli.quiet import load_keras
 from meta_nni.cli.spaces import spaces_of
+from meta_nni.limits import limits_of, measured
+from meta_nni.metrics import metric_of
+from meta_nni.objectives import front, objectives_of
 from meta_nni.store import ExperienceStore
 from meta_nni.trial import History, Result, Trial
 
@@ -39,7 +43,7 @@ def add_command(verbs: Commands) -> None:
     parser.add_argument("run", metavar="RUN", help="the run's id, see meta-nni experience list")
     add_store(parser)
     parser.add_argument("--export", metavar="FILE", help="save the model there, FILE.keras")
-    parser.add_argument("--data", metavar="FILE", help="to train on: .npz of x_train and y_train")
+    parser.add_argument("--data", metavar="DATA", help=f"to train on: {DATA_HELP}")
     parser.add_argument("--space", metavar="NAME", help="the run's space, where it has to be told")
     parser.add_argument(
         "--epochs",
@@ -48,6 +52,9 @@ def add_command(verbs: Commands) -> None:
         help="most epochs; default as many as the trial had",
     )
     parser.add_argument("--seed", type=seed, default=0, help="of weights and order (default 0)")
+    parser.add_argument(
+        "--front", action="store_true", help="the trials of the Pareto front of its objectives"
+    )
     parser.add_argument("--json", action="store_true", help="for programs: one JSON object")
     parser.set_defaults(verb=_best)
 
@@ -58,9 +65,14 @@ def _best(arguments: argparse.Namespace) -> None:
     with closing(ExperienceStore.open(arguments.store, create=False)) as store:
         history = known_history(store, arguments.run)
     if history.best is None:
+        which = " that keeps its limits" if limits_of(history.run) and history.completed else ""
         raise CommandError(
-            f"run {history.run.run_id!r} has no measured trial among its {len(history.trials)}"
+            f"run {history.run.run_id!r} has no measured trial{which} among its "
+            f"{len(history.trials)}"
         )
+    if arguments.front:
+        _print_front(history, arguments.json)
+        return
     document = _document(history, history.best)
     if arguments.export is not None:
         document["model"] = _export(arguments, history, history.best)
@@ -68,6 +80,20 @@ def _best(arguments: argparse.Namespace) -> None:
         print(json.dumps(document, indent=1))
     else:
         print("\n".join(_lines(document)))
+
+
+def _print_front(history: History, as_json: bool) -> None:
+    names = [goal.name for goal in objectives_of(history.run)] or ["value"]
+    points = [
+        {
+            "trial": trial.number,
+            **{name: measured(trial.result, name) for name in names},
+            "config": trial.config,
+        }
+        for trial in front(history)
+    ]
+    for point in [json.dumps({"front": points}, indent=1)] if as_json else map(json.dumps, points):
+        print(point)
 
 
 def _document(history: History, best: Trial) -> dict[str, Any]:
@@ -119,7 +145,7 @@ def _export(arguments: argparse.Namespace, history: History, best: Trial) -> dic
     problem = evaluator.problem
     return {
         "file": str(file),
-        "metric": problem.metric,
+        "metric": evaluator.measured.on_validation,
         "value": result.value,
         "best_epoch": result.metrics["best_epoch"],
         "seconds": result.seconds,
@@ -143,13 +169,19 @@ def _evaluator(arguments: argparse.Namespace, history: History, best: Trial) -> 
     epochs = arguments.epochs or int(budget.get("epochs", _EPOCHS))
     return KerasEvaluator(
         fitting[0],
-        data={"npz": arguments.data},
+        data=data_spec(arguments.data),
         epochs=epochs,
         patience=epochs,  # the last fit: the best of all epochs
         batch_size=int(budget.get("batch_size", 32)),
+        metric=_metric(history),
         seed=arguments.seed,
         model=settings,
     )
+
+
+def _metric(history: History) -> str | None:
+    metric = metric_of(history.run.metric)
+    return None if metric is None else metric.name
 
 
 def _count(number: float) -> float:

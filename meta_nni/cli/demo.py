@@ -84,7 +84,7 @@ def _search(store: ExperienceStore, name: str, arguments: argparse.Namespace) ->
     data = _save(name, Path(arguments.folder))
     evaluator = KerasEvaluator(_SPACE, data, epochs=_EPOCHS, max_seconds=30)
     space = named_space(_SPACE)
-    run = Run(f"demo-{name}", _task(name, data), space, evaluator.problem.metric, "demo-v1")
+    run = Run(f"demo-{name}", _task(name, data), space, evaluator.measured.on_validation, "demo-v1")
     controller = make("meta", checkpoint_path(store.name, space))
     stream = sys.stderr if arguments.json else sys.stdout
     with closing(

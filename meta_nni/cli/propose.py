@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from meta_nni.cli.arguments import CommandError, Commands, add_store
+from meta_nni.cli.data import DATA_HELP, data_name, data_spec
 from meta_nni.cli.explanation import INTERVAL, Explanation, explain_trial
 from meta_nni.cli.numbers import at_least, seed
 from meta_nni.cli.quiet import load_keras
@@ -41,9 +42,7 @@ def add_command(verbs: Commands) -> None:
         "predicted value and interval, predicted seconds, and what speaks for it. Nothing is "
         "trained on the data and nothing is stored.",
     )
-    parser.add_argument(
-        "--data", required=True, metavar="FILE", help="the data: .npz of x_train and y_train"
-    )
+    parser.add_argument("--data", required=True, metavar="DATA", help=DATA_HELP)
     parser.add_argument(
         "--space",
         required=True,
@@ -90,14 +89,15 @@ def _task(arguments: argparse.Namespace) -> Task:
     from meta_nni.data import DataError, load_data
     from meta_nni.metafeatures import compute_metafeatures
 
+    spec = data_spec(arguments.data)
     try:
-        data = load_data({"npz": arguments.data})
+        data = load_data(spec)
     except DataError as error:
         raise CommandError(str(error)) from None
     rng = np.random.default_rng(0)  # MetaTuner's: the same data, the same metafeatures
     metafeatures = compute_metafeatures(data, rng, seconds=_METAFEATURE_SECONDS)
     try:
-        return Task(arguments.task or Path(arguments.data).stem, "maximize", metafeatures)
+        return Task(arguments.task or data_name(spec), "maximize", metafeatures)
     except ValueError as error:
         raise CommandError(str(error)) from None
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from meta_nni.controllers.base import Controller
 from meta_nni.controllers.evolution import EvolutionController
+from meta_nni.controllers.feasibility import Count
 from meta_nni.controllers.meta import MetaController
 from meta_nni.controllers.portfolio import PortfolioController
 from meta_nni.controllers.random import RandomController
@@ -34,12 +35,13 @@ CONTROLLERS: dict[str, Callable[[], Controller]] = {
 """The controllers by the name that hosts and users call them."""
 
 
-def make(name: str, checkpoint: Path | None = None) -> Controller:
+def make(name: str, checkpoint: Path | None = None, count: Count | None = None) -> Controller:
     """Makes the controller called `name`.
 
     Args:
         name: One of `CONTROLLERS`.
         checkpoint: See `MetaController`; the others need none.
+        count: Likewise.
 
     Raises:
         ValueError: if there is none of that name; the message names the known ones.
@@ -48,4 +50,4 @@ def make(name: str, checkpoint: Path | None = None) -> Controller:
         near = difflib.get_close_matches(str(name), CONTROLLERS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"controller is {name!r}, expected one of {list(CONTROLLERS)}{hint}")
-    return MetaController(checkpoint) if name == "meta" else CONTROLLERS[name]()
+    return MetaController(checkpoint, count=count) if name == "meta" else CONTROLLERS[name]()

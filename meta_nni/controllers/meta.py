@@ -9,9 +9,11 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
+from meta_nni.controllers.aims import Aims, AimsNow
 from meta_nni.controllers.candidates import Candidates, Pool
 from meta_nni.controllers.encoded import EncodedTrials
 from meta_nni.controllers.evidence import explain, in_words
+from meta_nni.controllers.feasibility import Count
 from meta_nni.controllers.fidelity import at_full_budget
 from meta_nni.controllers.fresh import draw_fresh
 from meta_nni.controllers.observed import Observed
@@ -48,7 +50,8 @@ class MetaController:
     so that sources that mislead are found out. Without sources it is Bayesian optimisation
     from three random trials on. Of about equally promising configs
     the one that is expected to be cheapest is proposed. Short trainings count as what they
-    would have become, see `fidelity`.
+    would have become, see `fidelity`. What a run asks for besides its value, limits and
+    several objectives, is heeded as told in `aims`.
 
     Args:
         checkpoint: Where the network is kept that learns from all earlier runs together; it
@@ -57,6 +60,8 @@ class MetaController:
         only: The only configs that may be proposed, where others cannot be measured.
         per_second: Whether to maximise expected improvement per predicted second
             (Snoek et al. 2012, section 3.2) instead of expected improvement.
+        count: Counts the parameters of a config's model by building it: then no config that
+            breaks a limit on them is proposed. None learns them from what trials measure.
     """
 
     def __init__(
@@ -65,10 +70,12 @@ class MetaController:
         *,
         only: Iterable[Config] | None = None,
         per_second: bool = False,
+        count: Count | None = None,
     ) -> None:
         self._checkpoint = checkpoint
         self._only = None if only is None else list(only)
         self._per_second = per_second
+        self._count = count
         self._learned_for: Run | None = None
 
     def learn(self, run: Run, sources: Sequence[History], rng: np.random.Generator) -> None:
@@ -84,6 +91,7 @@ class MetaController:
         with threadpool_limits(**_ONE_THREAD):
             self._policy = train(run, sources, rng, network)
             self._candidates = Candidates(run.space, self._policy, rng, self._only)
+            self._aims = Aims.of(run, sources, rng, self._count)
         self._encoded = EncodedTrials(run.space, self._policy)
         self._cost = CostModel(
             self._policy.sources, self._policy.weights[: len(self._policy.sources)]
@@ -100,57 +108,80 @@ class MetaController:
 
     def _propose(self, history: History, count: int, rng: np.random.Generator) -> list[Suggestion]:
         observed = Observed.of(history, self._policy, self._encoded)
+        aims = None if self._aims is None else self._aims.at(history, rng)
         seen = self._encoded.keys(history.trials)
         suggestions: list[Suggestion] = []
         for number in range(len(history.trials), len(history.trials) + count):
             explores = _explores(number)
-            chosen = self._choose(history, observed, number, explores, seen, rng)
+            chosen = self._choose(history, observed, aims, number, explores, seen, rng)
             if chosen is None:
                 break
             seen |= set(chosen.keys)
             suggestions.append(self._suggest(history, observed, chosen, number, explores, rng))
             if len(suggestions) < count:
                 observed = observed.believing(chosen.x, chosen.features)
+                aims = None if aims is None else aims.believing(chosen)
         return suggestions
 
     def _choose(
         self,
         history: History,
         observed: Observed,
+        aims: AimsNow | None,
         number: int,
         explores: bool,
         seen: set[str],
         rng: np.random.Generator,
     ) -> Pool | None:
         """The next config, as a pool of one; None if there is none left."""
-        if not self._policy.sources and number < _INITIAL and self._only is None:
+        is_first = not self._policy.sources and number < _INITIAL
+        if is_first and self._only is None and aims is None:
             config = draw_fresh(history.run.space, set(seen), rng)
             return None if config is None else self._candidates.encoded([config], set())
-        pool = self._candidates.fresh(history, seen, rng)
+        leaders = history if aims is None else aims.leaders(rng)
+        pool = self._candidates.fresh(leaders, seen, rng)
         if pool is None:
             return None
-        if not self._policy.sources and number < _INITIAL:
-            return pool.take([int(rng.integers(len(pool.configs)))])
-        pool = _screened(pool, observed, rng)
-        score = self._score(history, observed, pool, explores)
+        if aims is not None:
+            pool, aims = aims.narrowed(pool, observed)
+        if is_first:
+            if aims is None:
+                return pool.take([int(rng.integers(len(pool.configs)))])
+            return aims.first_allowed(pool.take(rng.permutation(len(pool.configs))))
+        pool = _screened(pool, observed, aims, rng)
+        score = self._score(history, observed, aims, pool, explores)
         taken = seen | set(pool.keys)
         for _ in range(_NUM_REFINED):
             best = pool.configs[int(np.argmax(score))]
             near = self._candidates.near([best], taken, rng)
+            near = near if aims is None else aims.likely(near)
             if not near.configs:
                 break
-            more = self._score(history, observed, near, explores)
+            more = self._score(history, observed, aims, near, explores)
             pool, score = pool + near, np.concatenate([score, more])
-        return self._cheapest(history, pool, score)
+        chosen = self._cheapest(history, pool, score)
+        if aims is None or aims.allows(chosen):
+            return chosen
+        return aims.first_allowed(pool.take(np.argsort(-score, kind="stable")))
 
-    def _score(self, history: History, observed: Observed, pool: Pool, explores: bool) -> Floats:
+    def _score(
+        self,
+        history: History,
+        observed: Observed,
+        aims: AimsNow | None,
+        pool: Pool,
+        explores: bool,
+    ) -> Floats:
         """What is to be maximised, shape (N,)."""
         warm = len(self._policy.sources) > 0
         prediction = observed.posterior.predict(pool.x, pool.features, cold=warm and explores)
         z = observed.evidence.z
-        if len(z) == 0:
+        if aims is not None:
+            gain = aims.gain(prediction, observed, pool)
+        elif len(z) == 0:
             return prediction.mean
-        gain = expected_improvement(prediction, float(z.max()))
+        else:
+            gain = expected_improvement(prediction, float(z.max()))
         seconds = self._seconds(history, pool) if self._per_second else None
         return gain if seconds is None else gain / seconds
 
@@ -211,10 +242,13 @@ def _explores(number: int) -> bool:
     return number % 8 == 7
 
 
-def _screened(pool: Pool, observed: Observed, rng: np.random.Generator) -> Pool:
+def _screened(
+    pool: Pool, observed: Observed, aims: AimsNow | None, rng: np.random.Generator
+) -> Pool:
     """The candidates worth a full look: the best by a cheap one, and some at random."""
     best, others = _NUM_SCREENED
     if len(pool.configs) <= best + others:
         return pool
-    ranked = np.argsort(-observed.posterior.screen(pool.x, pool.features), kind="stable")
+    look = observed.posterior.screen(pool.x, pool.features)
+    ranked = np.argsort(-(look if aims is None else aims.look(pool, observed)), kind="stable")
     return pool.take([*ranked[:best], *rng.choice(ranked[best:], others, replace=False)])

@@ -81,6 +81,11 @@ class Observed:
             self.policy, self.trials, evidence, self.warp, self.sign, self.measurable, posterior
         )
 
+    @property
+    def believed(self) -> Floats:
+        """What the trials that are still awaited are taken to reach, warped, in their order."""
+        return self.evidence.z[len(self.trials) :]
+
     def in_units(self, warped: Floats) -> Floats:
         """Raw values, higher is better, of warped ones; as they are if nothing is known."""
         return self.warp.inverse(warped) if self.measurable else warped

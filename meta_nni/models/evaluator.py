@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from meta_nni.metrics import DEFAULT_METRICS, Metric, find_metric
 from meta_nni.models.memory import out_of_memory
 from meta_nni.models.problem import Problem, load_problem
 from meta_nni.trial import Config, Result
@@ -34,6 +36,10 @@ _SPACES: dict[str, _Space] = {
     "cnn_small": _Space("cnn", "image", ("classification", "regression")),
     "nasbench201": _Space("cells.nasbench201", "image", ("classification",)),
     "darts_cell": _Space("cells.darts", "image", ("classification",)),
+    "text": _Space("text", "text", ("classification", "regression")),
+    "mlp": _Space("mlp", "tabular", ("classification", "regression")),
+    "sequence": _Space("sequence", "sequence", ("classification", "regression")),
+    "detection": _Space("detection.builder", "detection", ("detection",)),
 }
 for _kind in ("image", "text", "tabular"):
     _SPACES[f"autokeras_{_kind}"] = _Space("autokeras", _kind, ("classification",))
@@ -44,12 +50,14 @@ for _kind in ("image", "text", "tabular"):
 class KerasEvaluator:
     """Trains the Keras model of a config and measures it on held-out training rows.
 
-    The value is the validation metric of the best epoch: accuracy, or R2 for regression;
-    both are to be maximised. The test split is never read, except by `test`.
+    The value is a metric of the validation rows at the best epoch. The test split is never
+    read, except by `test`.
 
     Attributes:
         space: Name of the search space: the file's name in `search_spaces/`, without .json.
         data: Where the data is, such as `{"npz": file}`.
+        metric: What the value is, by a name of `meta_nni.metrics.METRICS`, such as "f1" or
+            "log_loss", in its own direction. None: accuracy, R2 for regression, or mAP@0.5.
         epochs: Most epochs.
         samples: Most training rows to take, validation rows included; None takes all.
         validation_fraction: Share of the taken rows to validate on.
@@ -64,6 +72,8 @@ class KerasEvaluator:
             do not depend on what else the machine does.
         seed: Seed of weights and order of rows; the choice of validation rows does not
             depend on it.
+        latency_batch: Rows of a prediction whose latency is measured as `latency_ms`, see
+            `models.size`; None measures none.
         model: What the space's builder takes besides a config and does not search for, such
             as `{"width": 16, "cells": 2}` of a cell space: channels of the first stage and
             cells per stage. It is recorded as part of the budget.
@@ -71,6 +81,7 @@ class KerasEvaluator:
 
     space: str
     data: Mapping[str, Any]
+    metric: str | None = None
     epochs: int = 10
     samples: int | None = None
     validation_fraction: float = 0.2
@@ -81,8 +92,10 @@ class KerasEvaluator:
     max_seconds: float | None = None
     clock: Callable[[], float] = time.monotonic
     seed: int = 0
+    latency_batch: int | None = None
     model: Mapping[str, Any] = field(default_factory=dict)
     _problem: Problem | None = field(default=None, init=False, repr=False)
+    _few: Problem | None = field(default=None, init=False, repr=False)
 
     @property
     def problem(self) -> Problem:
@@ -90,6 +103,22 @@ class KerasEvaluator:
         if self._problem is None:
             self._problem = load_problem(self.data, self.samples, self.validation_fraction)
         return self._problem
+
+    @property
+    def measured(self) -> Metric:
+        """The metric that values are.
+
+        Raises:
+            ValueError: `metric` is unknown, or does not measure the data's target.
+        """
+        target = self.problem.target
+        metric = find_metric(self.metric or DEFAULT_METRICS[target])
+        if metric.target != target:
+            raise ValueError(
+                f"metric {metric.name!r} measures {metric.target}, the data's target is {target}; "
+                f"its default is {DEFAULT_METRICS[target]!r}"
+            )
+        return metric
 
     def __call__(
         self, config: Config, report: Callable[[int, float], None] = lambda epoch, value: None
@@ -101,8 +130,8 @@ class KerasEvaluator:
             report: Called after each epoch with its number, from 0, and its value.
 
         Returns:
-            The value with its curve, seconds, metrics (accuracy, precision, recall, f1 and
-            log_loss, or r2 and mean_squared_error; parameters, best_epoch) and budget. A
+            The value with its curve, seconds, metrics (all that measure the target, and
+            parameters, model_mb, best_epoch and, if asked for, latency_ms) and budget. A
             candidate that is too large, too slow, diverges or needs too much memory is a
             failure with that reason.
 
@@ -128,8 +157,28 @@ class KerasEvaluator:
             raise ValueError(f"the config has no model to test: {result.reason}")
         dataset = load_data(self.data, "test")
         y = self.problem.encode(dataset.y, dataset.classes)
-        predicted = candidate.model.predict(candidate.transform(dataset.x), verbose=0)
+        predicted = candidate.predict(candidate.transform(dataset.x))
         return score_all(y, predicted, self.problem.target)
+
+    def count_parameters(self, config: Config) -> float:
+        """Builds the model of a config, without training it, and counts its parameters.
+
+        Returns:
+            The number; inf where the model cannot be built.
+
+        Raises:
+            ValueError: Space and data do not fit together.
+        """
+        from meta_nni.models.size import few_rows
+
+        build = self._builder()
+        if self._few is None:
+            self._few = few_rows(self.problem)
+        try:
+            candidate = build(config, self._few, self.epochs, self.batch_size, **self.model)
+        except (ValueError, MemoryError, RuntimeError):
+            return math.inf
+        return float(candidate.model.count_params())
 
     def export(
         self,
@@ -168,7 +217,7 @@ class KerasEvaluator:
         self, config: Config, report: Callable[[int, float], None]
     ) -> tuple[Result, Candidate | None]:
         self._check_settings()
-        build, problem = self._builder(), self.problem
+        build, problem, metric = self._builder(), self.problem, self.measured
         import keras
 
         from meta_nni.models.training import Budget, Failure, fit
@@ -180,9 +229,7 @@ class KerasEvaluator:
         try:
             candidate = build(config, problem, self.epochs, self.batch_size, **self.model)
             weights = _balance(problem) if self.balanced else None
-            fitted = fit(
-                candidate, problem.target, budget, report, lambda: self.clock() - started, weights
-            )
+            fitted = fit(candidate, metric, budget, report, lambda: self.clock() - started, weights)
         except Failure as failure:
             return self._failed(str(failure), started), None
         except Exception as error:
@@ -193,8 +240,8 @@ class KerasEvaluator:
         return self._result(fitted, candidate, started), candidate
 
     def _check_settings(self) -> None:
-        for name in ("epochs", "patience", "batch_size"):
-            if getattr(self, name) < 1:
+        for name in ("epochs", "patience", "batch_size", "latency_batch"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 1 or more")
 
     def _builder(self) -> Callable[..., Candidate]:
@@ -224,10 +271,14 @@ class KerasEvaluator:
 
     def _result(self, fitted: Fitted, candidate: Candidate, started: float) -> Result:
         from meta_nni.models.metrics import score_all
+        from meta_nni.models.size import latency_ms, model_mb
 
-        best = int(np.argmax(fitted.curve))
+        best = fitted.best_epoch
         metrics = score_all(candidate.y_val, fitted.predicted, self.problem.target)
         metrics |= {"parameters": float(fitted.parameters), "best_epoch": float(best)}
+        metrics["model_mb"] = model_mb(candidate.model)
+        if self.latency_batch is not None:
+            metrics["latency_ms"] = latency_ms(candidate, self.latency_batch)
         return Result(
             value=fitted.curve[best],
             seconds=self.clock() - started,
@@ -255,8 +306,8 @@ def _settings(build: Callable[..., Candidate]) -> dict[str, Any]:
 
 def _balance(problem: Problem) -> dict[int, float]:
     """Weight of each class: rows / (classes x rows of the class), as scikit-learn's."""
-    if problem.target == "regression":
-        raise ValueError("balanced=True weighs classes, and the target is a number; drop it")
+    if problem.target != "classification":
+        raise ValueError(f"balanced=True weighs classes, and the data is for {problem.target}")
     counts = np.bincount(problem.y, minlength=len(problem.classes))
     weights = len(problem.y) / (len(counts) * np.maximum(counts, 1))
     return {code: float(weight) for code, weight in enumerate(weights)}

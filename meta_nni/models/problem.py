@@ -25,15 +25,17 @@ class Problem:
     """Rows to fit and rows to validate on, of one kind. Axes: N rows to fit, V to validate.
 
     Attributes:
-        kind: What x is: "image", "text" or "tabular".
-        target: What y is: "classification" or "regression".
+        kind: What x is, such as "image".
+        target: What y is: "classification", "regression" or "detection".
         x: The rows to fit, [N, ...] as in `meta_nni.data.Dataset`.
         y: Their targets: int64 [N], codes 0 .. classes - 1 into `classes`; float64 [N] for
-            regression.
+            regression; boxes float32 [N, M, 5] of detection, as in `Dataset`.
         x_val: The rows to validate on, [V, ...].
         y_val: Their targets, [V].
         classes: The labels among the taken rows, in the order of their codes; empty for
             regression.
+        is_categorical: Which columns of a table hold codes of categories, bool [columns];
+            None if unknown or not a table.
     """
 
     kind: Kind
@@ -43,11 +45,7 @@ class Problem:
     x_val: Array
     y_val: Array
     classes: Array
-
-    @property
-    def metric(self) -> str:
-        """Name of a trial's value, which is to be maximised."""
-        return "val_accuracy" if self.target == "classification" else "val_r2"
+    is_categorical: Array | None = None
 
     @property
     def num_outputs(self) -> int:
@@ -63,7 +61,10 @@ class Problem:
             return y
         codes = {label: code for code, label in enumerate(self.classes.tolist())}
         table = np.array([codes.get(label, -1) for label in classes.tolist()], np.int64)
-        return table[y]
+        if self.target != "detection":
+            return table[y]
+        known = np.append(table, -1)[y[..., :1].astype(np.int64)]  # padding has the code -1
+        return np.where(known >= 0, np.concatenate([known, y[..., 1:]], -1), -1).astype(np.float32)
 
 
 def load_problem(
@@ -87,22 +88,31 @@ def load_problem(
     rng = np.random.default_rng(seed)
     rows = np.arange(len(dataset.y))
     if samples is not None and samples < len(rows):
-        rows = stratified_rows(dataset.y, samples, rng)
+        rows = stratified_rows(_strata(dataset.y), samples, rng)
     num_val = round(validation_fraction * len(rows))
     if not 0 < num_val < len(rows):
         raise ValueError(
             f"validation_fraction {validation_fraction} of {len(rows)} rows leaves {num_val} to "
             "validate on; expected at least one row there and one to fit"
         )
-    x, y, classes = dataset.x[rows], dataset.y[rows], np.empty(0)
-    if dataset.classes is not None:
+    x, y = dataset.x[rows], dataset.y[rows]
+    classes: Array = np.empty(0)
+    if dataset.classes is not None and dataset.target == "detection":
+        classes = dataset.classes
+    elif dataset.classes is not None:
         present, y = np.unique(y, return_inverse=True)
         classes = dataset.classes[present]
         if len(classes) < 2:
             raise ValueError(f"{len(rows)} samples hold the class {classes[0]} only; take more")
-    val = stratified_rows(y, num_val, rng)
+    val = stratified_rows(_strata(y), num_val, rng)
     fit = rng.permutation(np.setdiff1d(np.arange(len(y)), val))
-    return Problem(dataset.kind, dataset.target, x[fit], y[fit], x[val], y[val], classes)
+    flags = dataset.is_categorical
+    return Problem(dataset.kind, dataset.target, x[fit], y[fit], x[val], y[val], classes, flags)
+
+
+def _strata(y: Array) -> Array:
+    """One number per row to stratify by: of boxes [N, M, 5] the class of the first."""
+    return y[:, 0, 0] if y.ndim == 3 else y
 
 
 def stratified_rows(y: Array, count: int, rng: np.random.Generator) -> Array:

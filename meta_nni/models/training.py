@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from meta_nni.metrics import Metric
 from meta_nni.models.metrics import score
 
 __all__ = ["Budget", "Candidate", "Failure", "Fitted", "fit"]
@@ -47,6 +48,9 @@ class Candidate:
         batch_size: Rows per training step.
         standalone: Makes one model of `transform` and `model`; None where
             `models.standalone` knows how, or nobody does.
+        decode: Turns what the model predicts into what metrics take, such as maps into
+            boxes; None where it is the same.
+        batches: What to train on instead of the rows of x and y, such as augmented ones.
     """
 
     model: keras.Model
@@ -57,6 +61,13 @@ class Candidate:
     transform: Callable[[Array], Array]
     batch_size: int
     standalone: Callable[[], keras.Model] | None = None
+    decode: Callable[[Array], Array] | None = None
+    batches: keras.utils.PyDataset | None = None
+
+    def predict(self, x: Array, **settings: Any) -> Array:
+        """What the model predicts of rows as it takes them, decoded; settings are Keras's."""
+        raw: Array = self.model.predict(x, verbose=0, **settings)
+        return raw if self.decode is None else self.decode(raw)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +92,7 @@ class Fitted:
     """What training left: the value of each epoch, and the best epoch's predictions [V, ...]."""
 
     curve: tuple[float, ...]
+    best_epoch: int
     predicted: Array
     parameters: int
 
@@ -91,7 +103,7 @@ class _OutOfTime(Exception):
 
 def fit(
     candidate: Candidate,
-    target: str,
+    metric: Metric,
     budget: Budget,
     report: Report,
     elapsed: Callable[[], float],
@@ -101,7 +113,7 @@ def fit(
 
     Args:
         candidate: What to train.
-        target: "classification" (the value is accuracy) or "regression" (R2).
+        metric: What the value of an epoch is.
         budget: What may be spent. When time is up training stops at the next batch, and
             the best epoch so far counts.
         report: Called after each epoch with its number, from 0, and its value.
@@ -115,15 +127,15 @@ def fit(
     parameters = candidate.model.count_params()
     if budget.max_parameters is not None and parameters > budget.max_parameters:
         raise Failure(f"{parameters} parameters, the limit is {budget.max_parameters}")
-    keeper = _BestEpoch(candidate, target, budget, report, elapsed)
+    keeper = _BestEpoch(candidate, metric, budget, report, elapsed)
     # Creates metrics and optimizer state first; else TensorFlow traces the training step twice.
     rows = slice(0, candidate.batch_size)
-    candidate.model._symbolic_build(data_batch=(candidate.x[rows], candidate.y[rows]))
+    batches = candidate.batches
+    first = batches[0] if batches is not None else (candidate.x[rows], candidate.y[rows])
+    candidate.model._symbolic_build(data_batch=first)
     try:
         candidate.model.fit(
-            candidate.x,
-            candidate.y,
-            batch_size=candidate.batch_size,
+            **({"x": batches} if batches is not None else _rows(candidate)),
             epochs=budget.epochs,
             callbacks=[keeper],
             class_weight=class_weight,
@@ -135,7 +147,11 @@ def fit(
     if keeper.weights is None:
         raise Failure("predictions are not finite after the first epoch: training diverged")
     candidate.model.set_weights(keeper.weights)
-    return Fitted(tuple(keeper.curve), keeper.predicted, parameters)
+    return Fitted(tuple(keeper.curve), keeper.best_epoch, keeper.predicted, parameters)
+
+
+def _rows(candidate: Candidate) -> dict[str, Any]:
+    return {"x": candidate.x, "y": candidate.y, "batch_size": candidate.batch_size}
 
 
 class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc] # keras has no types
@@ -144,18 +160,18 @@ class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc] # keras has no
     def __init__(
         self,
         candidate: Candidate,
-        target: str,
+        metric: Metric,
         budget: Budget,
         report: Report,
         elapsed: Callable[[], float],
     ) -> None:
         super().__init__()
-        self.candidate, self.target, self.budget = candidate, target, budget
+        self.candidate, self.metric, self.budget = candidate, metric, budget
         self.report, self.elapsed = report, elapsed
         self.curve: list[float] = []
         self.weights: list[Array] | None = None
         self.predicted: Array = np.empty(0)
-        self._best_epoch = -1
+        self.best_epoch = -1
         self._first_batch_ended = 0.0
         self._x_val, self._batch = _even_batches(candidate.x_val)
 
@@ -183,19 +199,21 @@ class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc] # keras has no
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Scores the epoch and decides whether to go on."""
-        predicted = self.candidate.model.predict(
-            self._x_val, batch_size=self._batch, verbose=0, callbacks=[self]
-        )[: len(self.candidate.y_val)]
-        value = score(self.candidate.y_val, predicted, self.target)
+        y_val = self.candidate.y_val
+        predicted = self.candidate.predict(self._x_val, batch_size=self._batch, callbacks=[self])[
+            : len(y_val)
+        ]
+        value = score(y_val, predicted, self.metric)
         if not math.isfinite(value):
             self.model.stop_training = True
             return
-        if self.weights is None or value > self.curve[self._best_epoch]:
+        sign = self.metric.sign
+        if self.weights is None or sign * value > sign * self.curve[self.best_epoch]:
             self.weights = self.candidate.model.get_weights()
-            self.predicted, self._best_epoch = predicted, epoch
+            self.predicted, self.best_epoch = predicted, epoch
         self.curve.append(value)
         self.report(epoch, value)
-        if epoch - self._best_epoch >= self.budget.patience:
+        if epoch - self.best_epoch >= self.budget.patience:
             self.model.stop_training = True
 
     def _check_time(self) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import meta_nni
 from meta_nni.cli.explanation import INTERVAL, Calibration, Explanation, explain_trial
+from meta_nni.limits import limits_of
+from meta_nni.objectives import objectives_of
 from meta_nni.report.charts import (
     best_so_far,
     cost,
@@ -60,7 +62,7 @@ def render(history: History, store: str, against: str | None = None) -> str:
         history: The run.
         store: Path or URL of its store, for the commands that are shown; no password.
         against: What the Pareto front holds against the values, one of `costs`, of which
-            less is better; None takes parameters, else seconds, where there are any.
+            less is better; None takes the run's own objective, else parameters, else seconds.
 
     Raises:
         KeyError: `against` is none of these.
@@ -68,7 +70,8 @@ def render(history: History, store: str, against: str | None = None) -> str:
     trials = [explain_trial(trial) for trial in history.trials]
     points = costs(history)
     if against is None:
-        against = next((name for name in ("parameters", "seconds") if name in points), None)
+        own = [goal.name for goal in objectives_of(history.run) if goal.objective == "minimize"]
+        against = next((name for name in (*own, "parameters", "seconds") if name in points), None)
     sections = [
         _progress(history),
         _predictions(history, trials),
@@ -97,6 +100,7 @@ def _heading(history: History) -> Element:
     run = history.run
     facts = [f"run {run.run_id}", f"{run.task.objective} {run.metric or 'the value'}"]
     facts += [f"recipe {run.recipe}"] if run.recipe else []
+    facts += [str(limit) for limit in limits_of(run)]
     tiles = [tag("div", tag("b", value), tag("span", label)) for value, label in _tiles(history)]
     return tag(
         "header",

@@ -144,6 +144,10 @@ def test_the_space_may_be_sent_again_but_not_changed(make):
         ({"controller": "metta"}, "controller is 'metta'.*did you mean 'meta'"),
         ({"optimize_mode": "max"}, "optimize_mode is 'max', expected one of"),
         ({"optimize_mode": ["maximize"]}, "optimize_mode is"),
+        ({"metric": "acuracy"}, "metric is 'acuracy'.*did you mean 'accuracy'"),
+        ({"metric": "mae", "optimize_mode": "maximize"}, "is to minimize; leave optimize_mode out"),
+        ({"limits": {"parameters": "few"}}, "the limit of parameters is 'few'"),
+        ({"objectives": ["value"]}, "objectives is"),
         ({"seed": "1"}, "seed is '1', expected an integer"),
         ({"seed": True}, "seed is True, expected an integer"),
         ({"seed": -1}, "seed is -1, expected an integer"),
@@ -152,7 +156,7 @@ def test_the_space_may_be_sent_again_but_not_changed(make):
         ({"data": "digits.npz"}, "data is 'digits.npz', expected a mapping"),
         ({"data": {"npz": "/none/digits.npz"}}, "/none/digits.npz.*no such file"),
         ({"data": {"npz": 7}}, "data npz is 7"),
-        ({"data": {"csv": __file__}}, "of the kind 'csv', expected one of"),
+        ({"data": {"h5": __file__}}, r"the keys \['h5'\], expected exactly one of"),
         ({"recipe": 1}, "recipe is 1"),
     ],
 )
@@ -314,3 +318,21 @@ def test_the_dispatcher_learns_that_no_more_trials_are_left(make):
     dispatcher.handle_request_trial_jobs(6)
     assert len(dispatcher.proposed) == 4
     assert dispatcher.sent[-1][0] is CommandType.NoMoreTrialJobs
+
+
+def test_a_metric_by_name_has_its_direction_and_is_the_value(make, history):
+    tuner = make(metric="mae")
+    config = tuner.generate_parameters(0)
+    tuner.receive_trial_result(0, config, {"default": 0.9, "mean_absolute_error": 2.5})
+    assert history().run.task.objective == "minimize"
+    assert history().run.metric == "val_mean_absolute_error"
+    assert history().trials[0].value == 2.5
+
+
+def test_limits_are_kept_with_the_run_and_what_they_lack_is_said(make, history, caplog):
+    tuner = make(controller="meta", limits={"latency_ms": 5})
+    for number, outcome in enumerate([{"default": 0.9}, {"default": 0.4, "latency_ms": 2.0}]):
+        tuner.receive_trial_result(number, tuner.generate_parameters(number), outcome)
+    assert history().best.value == 0.4
+    assert "trial 0 reported no latency_ms" in caplog.text
+    assert "trial 1 reported no" not in caplog.text

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from histories import fill, make_history, make_run
+from histories import fill, make_history, make_run, make_trial
 
 from meta_nni.cli import main
 from meta_nni.cli.spaces import shipped_spaces
@@ -58,6 +58,40 @@ def test_the_best_config_is_shown(path: str, capsys: pytest.CaptureFixture[str])
     first, *rest = capsys.readouterr().out.splitlines()
     assert first == "trial 1 of small: val_accuracy 0.5"
     assert json.loads("".join(rest)) == CONFIG
+
+
+@pytest.fixture
+def limited(tmp_path: Path) -> str:
+    """A store with two runs that have limits; the second has no trial that keeps them."""
+    opened = ExperienceStore.open(tmp_path / "limited.db")
+    for name, most in (("few", 8.0), ("none", 1.0)):
+        extra = {"objectives": ["value", "latency_ms"], "limits": {"latency_ms": most}}
+        pairs = [(0.9, 9.0), (0.8, 5.0), (0.7, 6.0), (0.6, 2.0)]
+        trials = [
+            make_trial(i).with_result(Result(value, metrics={"latency_ms": ms}))
+            for i, (value, ms) in enumerate(pairs)
+        ]
+        fill(opened, History(make_run(name, extra=extra), tuple(trials)))
+    opened.close()
+    return str(tmp_path / "limited.db")
+
+
+def test_the_front_of_several_objectives(limited: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["best", "few", "--store", limited, "--front"]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(each["trial"], each["value"], each["latency_ms"]) for each in lines] == [
+        (1, 0.8, 5.0),
+        (3, 0.6, 2.0),
+    ]
+    assert main(["best", "few", "--store", limited, "--front", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"front": lines}
+
+
+def test_a_run_whose_trials_all_break_its_limits(
+    limited: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["best", "none", "--store", limited]) == 1
+    assert "no measured trial that keeps its limits among its 4" in capsys.readouterr().err
 
 
 def test_the_best_config_for_programs(path: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -84,6 +84,19 @@ def test_a_search_begins_with_the_same_configs(
     assert tuner.generate_multiple_parameters([0, 1]) == [each["config"] for each in proposals]
 
 
+def test_a_table_is_named_as_in_a_config(
+    tmp_path: Path, space: str, store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [f"{i},{i % 7},{'ab'[i % 2]}" for i in range(60)]
+    (tmp_path / "flowers.csv").write_text("\n".join(["length,width,kind", *lines]))
+    data = json.dumps({"csv": str(tmp_path / "flowers.csv"), "target": "kind"})
+    arguments = ["--data", data, "--space", space, "--store", store, "--knowledge", "none"]
+    assert main(["propose", *arguments, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["task"] == "flowers"
+    assert document["metafeatures"]["n_features"] == 2
+
+
 def test_nothing_is_stored(data: str, space: str, store: str) -> None:
     main(["propose", "--data", data, "--space", space, "--store", store, "--knowledge", "none"])
     with ExperienceStore.open(store)._database.read() as connection:
@@ -110,6 +123,9 @@ def test_without_a_store_of_ones_own(
         ({"--space": "missing.json"}, "missing.json cannot be read: No such file"),
         ({"--space": "{data}"}, "shapes.npz is no search space"),
         ({"--data": "missing.npz"}, "missing.npz"),
+        ({"--data": "missing.csv"}, "a table needs the name of its target"),
+        ({"--data": "{{csv: 3}}"}, "is not JSON: Expecting property name"),
+        ({"--data": '{{"cvs": "a.csv"}}'}, "did you mean 'csv'?"),
         ({"--store": "missing.db"}, "there is no store at "),
         ({"--task": " "}, "task name is empty"),
     ],

@@ -2,6 +2,7 @@
 
 import json
 import math
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from experiments.autokeras_benchmark import bars, portfolio, problem, report, ru
 from experiments.autokeras_benchmark.scores import Scores, best_after, final_accuracy
 from experiments.transfer_benchmark.records import Job
 from meta_nni.space import SearchSpace
+from meta_nni.store import ExperienceStore
 from meta_nni.task import Task
 from meta_nni.trial import History, Result, Run, Suggestion, Trial
 
@@ -333,3 +335,14 @@ class TestOpponents:
         assert found["error"] is None
         assert found["test_accuracy"] > 1.02 / num_classes  # better than one class for all
         assert len(found["asked_seconds"]) == 2
+
+
+def test_a_copy_of_the_prepared_store_alone_has_all_that_is_known(tmp_path, monkeypatch):
+    """SQLite keeps new rows in a log beside the file until the store is closed."""
+    monkeypatch.setattr(run.NeuralPolicy, "train", lambda *arguments, **settings: None)
+    run.prepare(tmp_path / "known.db", [make_history("a"), make_history("b")], "tabular")
+    copy = tmp_path / "elsewhere" / "store.db"
+    copy.parent.mkdir()
+    copy.write_bytes((tmp_path / "known.db").read_bytes())
+    with closing(ExperienceStore.open(copy)) as store:
+        assert [len(store.history(each.run_id).trials) for each in store.runs()] == [9, 9]

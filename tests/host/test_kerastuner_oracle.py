@@ -167,7 +167,7 @@ def test_a_model_that_cannot_be_built_is_a_failure_with_its_reason(tmp_path: Pat
         ({"controller": "metta"}, "controller is 'metta', .* did you mean 'meta'"),
         ({"knowledge": "all"}, "knowledge is 'all'"),
         ({"seed": -1}, "seed is -1"),
-        ({"data": {"csv": "x"}}, "data is of the kind 'csv'"),
+        ({"data": {"h5": "x"}}, r"the keys \['h5'\], expected exactly one of"),
     ],
 )
 def test_a_wrong_argument_is_named(tmp_path: Path, arguments, expected):

@@ -29,15 +29,25 @@ def test_an_unknown_space_is_named(table):
 def test_data_of_another_kind_gets_the_space_that_fits(table):
     expected = (
         r"space 'cnn_small' is for image classification and regression, the data is "
-        r"tabular classification; use one of \['autokeras_tabular'\]"
+        r"tabular classification; use one of \['mlp', 'autokeras_tabular'\]"
     )
     with pytest.raises(ValueError, match=expected):
         KerasEvaluator("cnn_small", table)({})
 
 
 def test_a_target_of_another_kind_gets_the_space_that_fits(table):
-    with pytest.raises(ValueError, match=r"use one of \['autokeras_tabular'\]"):
+    with pytest.raises(ValueError, match=r"use one of \['mlp', 'autokeras_tabular'\]"):
         KerasEvaluator("autokeras_tabular_regression", table)({})
+
+
+def test_a_metric_of_another_target_gets_the_default(table):
+    with pytest.raises(ValueError, match=r"'r2' measures regression, .* default is 'accuracy'"):
+        KerasEvaluator("autokeras_tabular", table, metric="r2").measured  # noqa: B018
+
+
+@pytest.mark.parametrize(("metric", "name"), [(None, "accuracy"), ("f1_macro", "f1")])
+def test_the_value_is_the_metric_asked_for(table, metric, name):
+    assert KerasEvaluator("autokeras_tabular", table, metric=metric).measured.name == name
 
 
 @pytest.mark.parametrize("name", ["epochs", "patience", "batch_size"])

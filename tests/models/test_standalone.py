@@ -15,6 +15,12 @@ from meta_nni.models import KerasEvaluator, to_hyperparameters
 pytestmark = pytest.mark.host
 
 SPACES = ("autokeras_image", "autokeras_tabular", "autokeras_text_regression", "nasbench201")
+SPACES += ("text", "mlp", "sequence")
+OURS = {
+    "text": {"encoder": {"_name": "bag", "ngrams": 2}},
+    "mlp": {"width": 16, "depth": 1},
+    "sequence": {"stride": 1},
+}
 CELLS = {"width": 4, "cells": 1}
 CODE = """
 import json, sys, keras, numpy
@@ -36,7 +42,9 @@ def rows(space):
         words = np.array(["red", "green", "blue", "big", "small"])
         x = np.array([" ".join([words[i], *rng.choice(words, 4)]) for i in y])
         return np.concatenate([x, ["purple  red\tgreen", "", "big " * 300]]), y
-    if "tabular" in space:  # numbers, numbers with gaps, categories with a gap
+    if space == "sequence":
+        return (rng.normal(size=(60, 8, 3)) + y[:, None, None]).astype(np.float32), y
+    if "tabular" in space or space == "mlp":  # numbers, numbers with gaps, categories with a gap
         x = np.stack([y + rng.normal(size=60), rng.normal(size=60), y * 1.5], axis=1)
         x[[3, 5], [1, 2]] = np.nan
         return np.concatenate([x, [[0.0, np.nan, np.nan], [1.0, 2.0, 7.0]]]), y
@@ -48,7 +56,7 @@ def small(space, rng):
     while True:
         config = shipped_spaces()[space].sample(rng)
         if not space.startswith("autokeras"):
-            return config
+            return config | OURS.get(space, {})
         values = to_hyperparameters(config)
         sizes = [v for k, v in values.items() if "filters" in k or "units" in k or "_dim" in k]
         block = values.get("image_block_1/block_type", "vanilla")
@@ -60,10 +68,11 @@ def exported(space, folder):
     """Trains a model, saves it with the rows, and returns what the trained one predicts."""
     x, y = rows(space)
     targets = 100.0 * y if space.endswith("regression") else y
-    np.savez(folder / f"{space}.npz", x_train=x[: len(y)], y_train=targets)
+    kind = {"kind": np.str_("sequence")} if space == "sequence" else {}
+    np.savez(folder / f"{space}.npz", x_train=x[: len(y)], y_train=targets, **kind)
     np.save(folder / f"{space}.npy", x)
     evaluator = KerasEvaluator(space, {"npz": folder / f"{space}.npz"}, epochs=1)
-    evaluator.model = {} if space.startswith("autokeras") else CELLS
+    evaluator.model = CELLS if space == "nasbench201" else {}
     seen = []
     evaluate = evaluator._evaluate
 

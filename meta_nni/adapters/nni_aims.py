@@ -1,0 +1,103 @@
+"""Limits and objectives as an experiment's classArgs, and counting parameters by building."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from meta_nni.cli.spaces import shipped_spaces
+from meta_nni.limits import LIMITS, LimitError, read_limits
+from meta_nni.objectives import OBJECTIVES, ObjectiveError, read_objectives
+from meta_nni.space import SearchSpace
+from meta_nni.trial import Config, Objective
+
+if TYPE_CHECKING:
+    from meta_nni.models import KerasEvaluator
+
+__all__ = ["AimError", "counter", "read_aims", "read_space_name"]
+
+_HEEDING = "meta"  # the controller that heeds them
+_EXPECTED = (
+    "expected the name of a shipped search space, such as cnn_small, or {name: {setting: value}} "
+    "with what the trials' KerasEvaluator takes as `model`"
+)
+
+
+class AimError(ValueError):
+    """Limits, objectives or the name of the space are malformed, or nothing heeds them."""
+
+
+def read_aims(given: Mapping[str, Any], objective: Objective) -> dict[str, Any]:
+    """Checks the classArgs `limits` and `objectives`; returns the `extra` of a run.
+
+    Raises:
+        AimError: One is malformed, or the controller is not the one that heeds them.
+    """
+    aims = {name: given[name] for name in (LIMITS, OBJECTIVES) if given[name]}
+    try:
+        read_limits(given[LIMITS])
+        read_objectives(given[OBJECTIVES], objective)
+    except (LimitError, ObjectiveError) as error:
+        raise AimError(str(error)) from None
+    if aims and given["controller"] != _HEEDING:
+        raise AimError(
+            f"{' and '.join(aims)} are heeded by the controller {_HEEDING!r} alone, and controller "
+            f"is {given['controller']!r}; leave one of them out"
+        )
+    return aims
+
+
+def read_space_name(value: Any) -> tuple[str, dict[str, Any]] | None:
+    """Checks the classArg `space`; returns the name and the model's settings.
+
+    Raises:
+        AimError: It is neither a shipped space's name nor a mapping of one to settings.
+    """
+    if value is None:
+        return None
+    name: Any = value
+    settings: Any = {}
+    if isinstance(value, Mapping) and len(value) == 1:
+        ((name, settings),) = value.items()
+    known = isinstance(name, str) and name in shipped_spaces()
+    if not known or not isinstance(settings, Mapping):
+        raise AimError(f"space is {value!r}, {_EXPECTED}; shipped are {list(shipped_spaces())}")
+    return name, dict(settings)
+
+
+def counter(
+    named: tuple[str, dict[str, Any]] | None,
+    space: SearchSpace,
+    data: Mapping[str, Any] | None,
+    aims: Mapping[str, Any],
+) -> Callable[[Config], float] | None:
+    """Returns what counts a config's parameters by building its model on the data.
+
+    Nothing is built, and TensorFlow not loaded, before it is first called.
+
+    Args:
+        named: The space's name and settings; None takes the shipped space that is equal.
+        space: The run's space.
+        data: Where the training rows are.
+        aims: As of `read_aims`.
+
+    Returns:
+        None where no limit is on parameters, there is no data or no space is known: then they
+        are learned from what trials measure.
+    """
+    if data is None or "parameters" not in aims.get(LIMITS, {}):
+        return None
+    equal = [name for name, each in shipped_spaces().items() if each == space]
+    name, settings = named or (equal[0] if equal else None, {})
+    if name is None:
+        return None
+    made: list[KerasEvaluator] = []
+
+    def count(config: Config) -> float:
+        if not made:
+            from meta_nni.models import KerasEvaluator
+
+            made.append(KerasEvaluator(name, data, model=settings))
+        return made[0].count_parameters(config)
+
+    return count
