@@ -1,0 +1,68 @@
+"""The warm-start comparison: nothing is measured twice, regrets and bars by hand."""
+
+import numpy as np
+import pytest
+
+from experiments.transfer_benchmark.records import Job
+from experiments.warm_start import report, run
+from experiments.warm_start.measured import Measured
+from meta_nni.controllers import RandomController
+from meta_nni.space import SearchSpace
+from meta_nni.task import Task
+from meta_nni.trial import Result, Run
+
+
+class Scripted:
+    """A data set that counts how often it is asked."""
+
+    name = "scripted"
+    space = SearchSpace.from_nni({"x": {"_type": "choice", "_value": [0, 1, 2, 3]}})
+
+    def __init__(self):
+        self.asked = []
+
+    def run(self, run_id):
+        return Run(run_id, Task(self.name), self.space)
+
+    def measure(self, config):
+        self.asked.append(config["x"])
+        return Result(config["x"] / 4, seconds=1.0) if config["x"] else Result.failed("too slow")
+
+
+def test_nothing_is_measured_twice(tmp_path):
+    file, data_set = tmp_path / "kind" / "measured.jsonl", Scripted()
+    found = [
+        run.search(data_set, data_set.run("r"), RandomController(), (), 3, measured, 4)
+        for measured in map(Measured, [file, file])
+    ]
+    assert sorted(data_set.asked) == [0, 1, 2, 3]
+    first, second = ([trial.result for trial in history.trials] for history in found)
+    assert first == second
+    with file.open("a") as lines:
+        lines.write('{"data_set": "scripted", "ke')  # a kill
+    assert sorted(Measured(file).values("scripted")) == [0.25, 0.5, 0.75]
+
+
+def test_regrets_by_hand():
+    measured = [0.2, 0.4, 0.6, 0.8, 1.0]
+    found = report.regrets([None, 0.4, 0.6, 0.5, 0.8, 1.0], measured)
+    assert found == pytest.approx([2.0, 1.0, 0.5, 0.0, 0.0])
+
+
+def test_bars_compare_searches_of_the_same_task_and_seed():
+    def curve(*values):
+        return np.array(values)
+
+    curves = {
+        Job("text", "warm", "a", 0): curve(1, 0.5, 0.3, 0.1, 0.1),
+        Job("text", "warm", "b", 0): curve(1, 0.5, 0.1, 0.1, 0.1),
+        Job("text", "cold", "a", 0): curve(2, 1, 0.8, 0.6, 0.4),
+        Job("text", "cold", "b", 0): curve(2, 1, 0.8, 0.6, 0.2),
+        Job("text", "portfolio", "a", 0): curve(1, 0.5, 0.3, 0.1, 0.1),
+    }
+    cold, portfolio = report.bars("text", curves)
+    assert cold.holds
+    assert cold.numbers == "-0.100 ± 0.000 (n = 2)"
+    assert portfolio.holds is False
+    assert portfolio.numbers.startswith("+0.200")
+    assert [verdict.holds for verdict in report.bars("text", {})] == [None, None]
