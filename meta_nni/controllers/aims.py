@@ -27,21 +27,12 @@ class Aims:
     """Limits and objectives of a run, learned from the sources.
 
     Args:
-        run: The run to come.
-        sources: Earlier runs.
-        rng: Source of randomness.
-        count: See `Limits`.
+        limits: The run's limits, if it has any.
+        goals: Its objectives, if it has several.
     """
 
-    def __init__(
-        self,
-        run: Run,
-        sources: Sequence[History],
-        rng: np.random.Generator,
-        count: Count | None = None,
-    ) -> None:
-        self._limits = Limits(run, sources, rng, count) if limits_of(run) else None
-        self._goals = Goals(run, sources, rng) if objectives_of(run) else None
+    def __init__(self, limits: Limits | None, goals: Goals | None) -> None:
+        self._limits, self._goals = limits, goals
 
     @classmethod
     def of(
@@ -51,9 +42,17 @@ class Aims:
         rng: np.random.Generator,
         count: Count | None = None,
     ) -> Aims | None:
-        """Returns a run's aims; None, and `rng` as it was, where its value is all it wants."""
-        wanted = limits_of(run) or objectives_of(run)
-        return cls(run, sources, rng, count) if wanted else None
+        """Learns a run's aims; None, and `rng` as it was, where its value is all it wants.
+
+        Args:
+            run: The run to come.
+            sources: Earlier runs.
+            rng: Source of randomness.
+            count: See `Limits`.
+        """
+        limits = Limits(run, sources, rng, count) if limits_of(run) else None
+        goals = Goals(run, sources, rng) if objectives_of(run) else None
+        return None if limits is None and goals is None else cls(limits, goals)
 
     def at(self, history: History, rng: np.random.Generator) -> AimsNow:
         """Returns the aims after the trials of a history."""

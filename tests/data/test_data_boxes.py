@@ -55,6 +55,16 @@ def boxes(data):
     return data.y[data.y[..., 0] >= 0]
 
 
+def check(data):
+    """Whatever was read: a picture per row of boxes, and boxes of a class within the picture."""
+    assert len(data.x) == len(data.y) > 0
+    codes, x1, y1, x2, y2 = boxes(data).T
+    assert len(codes) > 0
+    assert (codes < len(data.classes)).all()
+    assert ((x1 >= 0) & (x1 < x2) & (x2 <= 1)).all()
+    assert ((y1 >= 0) & (y1 < y2) & (y2 <= 1)).all()
+
+
 def test_coco_becomes_shares_of_the_picture(pictures):
     data = load_data(coco(pictures))
     assert (data.kind, data.target) == ("detection", "detection")
@@ -141,9 +151,10 @@ def test_any_document_is_read_or_refused(tmp_path_factory, key, entries, errors)
     Image.new("RGB", (20, 10)).save(folder / "0.png")
     spec = coco(folder / "none", **{key: entries})
     try:
-        load_data({**spec, "images": str(folder), "errors": errors})
+        data = load_data({**spec, "images": str(folder), "errors": errors})
     except DataError:
         return
+    check(data)
 
 
 def test_voc_counts_pixels_from_one_within_the_box(pictures):
@@ -187,9 +198,10 @@ def test_any_xml_is_read_or_refused(tmp_path_factory, content, errors):
     spec = voc(folder)
     (folder.parent / "Annotations" / "0.xml").write_text(content)
     try:
-        load_data({**spec, "errors": errors})
+        data = load_data({**spec, "errors": errors})
     except DataError:
         return
+    check(data)
 
 
 def archive(tmp_path, y, **arrays):

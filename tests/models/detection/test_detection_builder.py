@@ -11,7 +11,7 @@ from meta_nni.models.detection.builder import build, input_size, make_network, m
 from meta_nni.models.detection.metrics import average_precision
 from meta_nni.models.problem import Problem
 from meta_nni.models.standalone import standalone
-from meta_nni.space import SearchSpace
+from meta_nni.space import SearchSpace, SpaceError
 
 SPACE = SearchSpace.from_nni(
     json.loads((Path(__file__).parents[3] / "search_spaces/detection.json").read_text())
@@ -61,6 +61,8 @@ def problem_of(count, num_val, seed=0):
 
 def test_the_small_config_is_one_of_the_space():
     SPACE.validate(SMALL)
+    with pytest.raises(SpaceError, match="input_size"):
+        SPACE.validate({**SMALL, "input_size": 7})
 
 
 @pytest.mark.host
