@@ -1,9 +1,9 @@
 """AutoKeras's own ways to decide, over the space and under the limits that all arms have.
 
 Only who decides differs between arms: the defects of AutoKeras are mended for all of them
-(`meta_nni.adapters.autokeras_mend`), the whole space is known from the first trial on, and
-a proposal that has too many parameters or was tried before is drawn again before it costs
-a trial.
+(`meta_nni.adapters.autokeras_mend`), the whole space is known from the first trial on, a
+proposal that has too many parameters or was tried before is drawn again before it costs a
+trial, and a last fit that lost what the best trial had is replaced by it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from autokeras.tuners.greedy import GreedyOracle
 from keras_tuner.oracles import BayesianOptimizationOracle
 
 from meta_nni.adapters.autokeras_explore import explore, num_parameters
+from meta_nni.adapters.autokeras_last_fit import better_of
 from meta_nni.adapters.autokeras_mend import MendedAutoTuner, complete
 from meta_nni.adapters.autokeras_space import LEFT_OUT
 from meta_nni.adapters.autokeras_trial import TrialCallback, TrialRecord, failure_reason
@@ -117,7 +118,13 @@ class _LimitedTuner(MendedAutoTuner):
         self.hypermodel.set_fit_args(validation_split, epochs=epochs)
         self.oracle.update_space(narrow(explore(self.hypermodel, known)))
         self.oracle.objection = self._objection
+        self._rows = fit_kwargs
         return super().search(epochs=epochs, validation_split=validation_split, **fit_kwargs)
+
+    def final_fit(self, **kwargs: Any) -> Any:
+        """Fits the best candidate again; keeps the trial's weights where that was worse."""
+        pipeline, model, history = super().final_fit(**kwargs)
+        return (*better_of(self, (pipeline, model), self._rows), history)
 
     def _objection(self, values: Mapping[str, Any]) -> str | None:
         fixed = {h.name: h.value for h in self.oracle.hyperparameters.space if _is_fixed(h)}

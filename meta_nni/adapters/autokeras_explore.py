@@ -1,21 +1,16 @@
-"""What AutoKeras would build: all hyperparameters of a graph, and the size of a candidate.
-
-Models are outlined only: they have layers and shapes, but no weights, so that the largest
-network takes seconds and no memory.
-"""
+"""What AutoKeras would build: all hyperparameters of a graph, and the size of a candidate."""
 
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import keras
 import keras_tuner
 
 from meta_nni.adapters.autokeras_mend import complete
 from meta_nni.adapters.autokeras_space import LEFT_OUT
+from meta_nni.models.outline import Sizes, outline
 
 __all__ = ["explore", "num_parameters"]
 
@@ -75,9 +70,7 @@ def num_parameters(graph: Any, values: Mapping[str, Any]) -> int:
     Raises:
         Exception: whatever AutoKeras raises if it cannot build the candidate.
     """
-    hyperparameters = keras_tuner.HyperParameters()
-    hyperparameters.values = dict(values)
-    return _outline(graph, hyperparameters)
+    return Sizes(graph)(values).trainable
 
 
 def _reveal(graph: Any, known: keras_tuner.HyperParameters, values: Mapping[str, Any]) -> int:
@@ -85,7 +78,7 @@ def _reveal(graph: Any, known: keras_tuner.HyperParameters, values: Mapping[str,
     hyperparameters = known.copy()
     hyperparameters.values = complete(values, known)
     try:
-        _outline(graph, hyperparameters)
+        outline(graph, hyperparameters)
     except Exception as error:  # a candidate that cannot be built reveals less
         _log.info("cannot build %s: %s", values, error)
     before = len(known.space)
@@ -113,21 +106,3 @@ def _probes(hyperparameter: Any) -> list[Any]:
     if isinstance(options[0], int) and not isinstance(options[0], bool):
         options = [getattr(hyperparameter, "max_value", max(options))]
     return [option for option in options if option != hyperparameter.default]
-
-
-def _outline(graph: Any, hyperparameters: keras_tuner.HyperParameters) -> int:
-    """Builds a candidate without weights; returns the number of trainable parameters."""
-    # Else blocks are named conv_block_2, and values miss them. Collecting garbage takes longer.
-    keras.backend.clear_session(free_memory=False)
-    compile_model = graph._compile_keras_model
-    graph._compile_keras_model = lambda hyperparameters, model: model
-    try:
-        # Layers get their weights on leaving the scope; these never do.
-        with keras.StatelessScope(initialize_variables=False):
-            model = graph.build(hyperparameters)
-        compile_model(hyperparameters, model)  # an optimizer cannot do without weights
-        return sum(math.prod(weight.shape) for weight in model.trainable_weights)
-    finally:
-        del graph._compile_keras_model
-        # Forgets the weights that wait for their values.
-        keras.backend.clear_session(free_memory=False)

@@ -13,6 +13,7 @@ from keras_tuner.src.engine import tuner_utils
 
 from meta_nni.adapters.autokeras_affordable import AffordableController
 from meta_nni.adapters.autokeras_explore import explore, num_parameters
+from meta_nni.adapters.autokeras_last_fit import better_of
 from meta_nni.adapters.autokeras_mend import MendedAutoTuner
 from meta_nni.adapters.autokeras_oracle import MetaOracle
 from meta_nni.adapters.autokeras_space import AutoKerasSpace
@@ -118,6 +119,7 @@ class MetaAutoTuner(MendedAutoTuner):
         self._names_task = task is None
         self._arguments = TunerArguments.check(given, kwargs.get("project_name") or "autokeras")
         self._epochs: int | None = None
+        self._rows: dict[str, Any] = {}
         self._started = time.monotonic()
         super().__init__(oracle, hypermodel, **kwargs)
 
@@ -134,6 +136,7 @@ class MetaAutoTuner(MendedAutoTuner):
             RuntimeError: No trial gave a value; says why.
         """
         self._started, self._epochs = time.monotonic(), epochs
+        self._rows = fit_kwargs
         search = None
         if not self._finished and not self._is_worker():
             search = self._open(epochs, validation_split, fit_kwargs)
@@ -145,6 +148,7 @@ class MetaAutoTuner(MendedAutoTuner):
                 **fit_kwargs,
             )
         finally:
+            self._rows = {}
             if search is not None:
                 from meta_nni.report import leave_report
 
@@ -281,13 +285,17 @@ class MetaAutoTuner(MendedAutoTuner):
     def final_fit(self, **kwargs: Any) -> Any:
         """Fits the best candidate again, as AutoKeras does, until no time is left.
 
+        Where that fit is worse on the validation rows than the best trial was, the trial's
+        weights are kept, see `autokeras_last_fit`.
+
         Raises:
             RuntimeError: No trial gave a value; says why.
         """
         self._require_a_value()
         if self._total_seconds is not None:
             kwargs["callbacks"] = [*kwargs["callbacks"], DeadlineCallback(self._remaining)]
-        return super().final_fit(**kwargs)
+        pipeline, model, history = super().final_fit(**kwargs)
+        return (*better_of(self, (pipeline, model), self._rows), history)
 
     def get_best_model(self) -> Any:
         """Returns the model of the last fit; before it, the best trial's.

@@ -8,6 +8,7 @@ and it ignores hyperparameters whose names it does not use.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import autokeras as ak
@@ -20,12 +21,13 @@ from autokeras.pipeline import HyperPipeline, Pipeline
 from autokeras.utils import data_utils
 
 from meta_nni.models.hyperparameters import to_hyperparameters
+from meta_nni.models.outline import Sizes
 from meta_nni.models.problem import Problem
 from meta_nni.models.standalone import of_columns, of_texts
 from meta_nni.models.training import Candidate
 from meta_nni.trial import Config
 
-__all__ = ["build"]
+__all__ = ["build", "counter"]
 
 _INPUTS = {"image": ak.ImageInput, "text": ak.TextInput, "tabular": ak.StructuredDataInput}
 _HEADS = {"classification": ak.ClassificationHead, "regression": ak.RegressionHead}
@@ -69,6 +71,24 @@ def build(config: Config, problem: Problem, epochs: int, batch_size: int) -> Can
         batch_size,
         lambda: _standalone(model, pipeline, problem),
     )
+
+
+def counter(problem: Problem) -> Callable[[Config], float]:
+    """Returns what counts the parameters, trainable or not, of models that `build` would make.
+
+    Their weights are never made, which takes a quarter of the time and no memory.
+
+    Args:
+        problem: See `build`.
+    """
+    keras.backend.clear_session()
+    graph = _make_graph(problem)
+    graph.set_io_shapes(
+        data_utils.dataset_shape(_preprocess(graph, problem).transform((problem.x, problem.y)))
+    )
+    graph.set_fit_args(0, epochs=1)
+    sizes = Sizes(graph)
+    return lambda config: float(sizes(to_hyperparameters(config)).total)
 
 
 def _standalone(model: keras.Model, pipeline: Pipeline, problem: Problem) -> keras.Model:

@@ -95,7 +95,7 @@ class KerasEvaluator:
     latency_batch: int | None = None
     model: Mapping[str, Any] = field(default_factory=dict)
     _problem: Problem | None = field(default=None, init=False, repr=False)
-    _few: Problem | None = field(default=None, init=False, repr=False)
+    _count: Callable[[Config], float] | None = field(default=None, init=False, repr=False)
 
     @property
     def problem(self) -> Problem:
@@ -169,16 +169,28 @@ class KerasEvaluator:
         Raises:
             ValueError: Space and data do not fit together.
         """
-        from meta_nni.models.size import few_rows
-
-        build = self._builder()
-        if self._few is None:
-            self._few = few_rows(self.problem)
+        if self._count is None:
+            self._count = self._counter()
         try:
-            candidate = build(config, self._few, self.epochs, self.batch_size, **self.model)
+            return self._count(config)
         except (ValueError, MemoryError, RuntimeError):
             return math.inf
-        return float(candidate.model.count_params())
+
+    def _counter(self) -> Callable[[Config], float]:
+        """What counts a config's parameters: a way of the space's own, else a build."""
+        from meta_nni.models.size import few_rows
+
+        build, few = self._builder(), few_rows(self.problem)
+        module = importlib.import_module(build.__module__)
+        if hasattr(module, "counter"):
+            own: Callable[[Config], float] = module.counter(few, **self.model)
+            return own
+
+        def count(config: Config) -> float:
+            candidate = build(config, few, self.epochs, self.batch_size, **self.model)
+            return float(candidate.model.count_params())
+
+        return count
 
     def export(
         self,
