@@ -26,3 +26,6 @@ class MetaOracle(SearchOracle):
         if record.reason is None and trial.message:
             record.reason = trial.message.strip().splitlines()[-1]
         return record.result(trial.score if trial.status == "COMPLETED" else None)
+
+    def _known_result(self, trial: Any) -> Result:
+        return self._result(trial)  # the trial's folder keeps it

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,8 +14,9 @@ import tree
 from keras_tuner.src.engine import tuner_utils
 
 from meta_nni.adapters.autokeras_affordable import AffordableController
-from meta_nni.adapters.autokeras_explore import explore, num_parameters
+from meta_nni.adapters.autokeras_explore import explore
 from meta_nni.adapters.autokeras_last_fit import better_of
+from meta_nni.adapters.autokeras_latency import check_latency_batch, latency
 from meta_nni.adapters.autokeras_mend import MendedAutoTuner
 from meta_nni.adapters.autokeras_oracle import MetaOracle
 from meta_nni.adapters.autokeras_space import AutoKerasSpace
@@ -27,14 +30,17 @@ from meta_nni.adapters.autokeras_trial import (
 from meta_nni.adapters.environment import environment
 from meta_nni.adapters.nni_arguments import ArgumentError, TunerArguments
 from meta_nni.controllers import make
+from meta_nni.limits import LIMITS, read_limits
+from meta_nni.models.outline import Sizes
 from meta_nni.search import Search
 from meta_nni.store_checkpoints import first_checkpoint
 from meta_nni.task import Task
-from meta_nni.trial import Run, Suggestion
+from meta_nni.trial import Config, Run, Suggestion
 
 __all__ = ["MetaAutoTuner"]
 
 _RECIPE = "autokeras-fit"
+_NOT_GIVEN = {"data": None, "recipe": _RECIPE}
 _ORACLE_ARGUMENTS = (
     "hyperparameters",
     "tune_new_entries",
@@ -70,6 +76,13 @@ class MetaAutoTuner(MendedAutoTuner):
         controller: "meta", "portfolio", "evolution", "reinforce" or "random".
         task: A name, or `{"name": …, "metafeatures": {…}}`; None: the project's name with a
             mark of its data.
+        limits: The most that a trial may measure, such as `{"parameters": 100_000, "latency_ms":
+            5}`, or `{"val_accuracy": {"min": 0.8}}`. Parameters, trainable or not, are counted
+            before a candidate is proposed; other limits are learned. A trial that breaks one
+            is kept, but is never the best, nor its model what `fit` leaves.
+        objectives: Two or more, such as `["value", {"parameters": "minimize"}]`: the search is
+            for the Pareto front, see `meta-nni best --front`; `fit` leaves the best in value.
+        latency_batch: Rows predicted together to measure `latency_ms`; None does not measure.
         seconds_per_trial: When they are up the trial's best epoch counts; a trial without
             one fails. None is no limit. The last fit has no such limit.
         max_total_seconds: Of `fit` as a whole. No trial begins that would leave the last
@@ -96,6 +109,9 @@ class MetaAutoTuner(MendedAutoTuner):
         knowledge: Any = "shipped",
         controller: Any = "meta",
         task: Any = None,
+        limits: Any = None,
+        objectives: Any = None,
+        latency_batch: Any = None,
         seconds_per_trial: Any = None,
         max_total_seconds: Any = None,
         **kwargs: Any,
@@ -103,21 +119,16 @@ class MetaAutoTuner(MendedAutoTuner):
         decides = {name: kwargs.pop(name) for name in _ORACLE_ARGUMENTS if name in kwargs}
         decides = {"max_consecutive_failed_trials": sys.maxsize, **decides}
         oracle = MetaOracle(objective=objective, max_trials=max_trials, seed=seed, **decides)
+        given = {"store": store, "knowledge": knowledge, "task": task, "controller": controller}
+        given |= {"seed": seed, "limits": limits, "objectives": objectives}
         is_max = oracle.objective.direction == "max"
-        given = {
-            "store": store,
-            "knowledge": knowledge,
-            "task": task,
-            "data": None,
-            "controller": controller,
-            "optimize_mode": "maximize" if is_max else "minimize",
-            "seed": seed,
-            "recipe": _RECIPE,
-        }
+        given |= {"optimize_mode": f"{'max' if is_max else 'min'}imize", **_NOT_GIVEN}
         self._trial_seconds = _seconds("seconds_per_trial", seconds_per_trial)
         self._total_seconds = _seconds("max_total_seconds", max_total_seconds)
         self._names_task = task is None
         self._arguments = TunerArguments.check(given, kwargs.get("project_name") or "autokeras")
+        self._latency_batch = check_latency_batch(latency_batch, self._arguments.aims)
+        oracle.limits = read_limits(limits)
         self._epochs: int | None = None
         self._rows: dict[str, Any] = {}
         self._started = time.monotonic()
@@ -164,9 +175,11 @@ class MetaAutoTuner(MendedAutoTuner):
         run = self._run(space, x, y)
         space = replace(space, space=run.space)  # trials may have revealed more since it began
         network = first_checkpoint(given.store.name, run.space, given.knowledge)
+        sizes = Sizes(self.hypermodel)
+        count = _counter(space, sizes) if "parameters" in run.extra.get(LIMITS, {}) else None
         controller = AffordableController(
-            make(given.controller, network),
-            lambda suggestion: self._objection(space, suggestion, len(tree.flatten(x)[0])),
+            make(given.controller, network, count),
+            lambda suggestion: self._objection(space, sizes, suggestion, len(tree.flatten(x)[0])),
         )
         search = Search.open(
             given.store, run, controller, seed=given.seed, knowledge=given.knowledge
@@ -196,17 +209,20 @@ class MetaAutoTuner(MendedAutoTuner):
             metric=self.oracle.objective.name,
             recipe=_RECIPE,
             environment=environment(),
+            extra=self._arguments.aims,
         )
 
     # What is affordable
 
-    def _objection(self, space: AutoKerasSpace, suggestion: Suggestion, rows: int) -> str | None:
+    def _objection(
+        self, space: AutoKerasSpace, sizes: Sizes, suggestion: Suggestion, rows: int
+    ) -> str | None:
         limit = self._trial_limit()
         if limit is not None and (suggestion.seconds or 0.0) > _MAX_OVERTIME * limit:
             return f"predicted to take {suggestion.seconds:.0f} s, the limit is {limit:.0f} s"
         most = self.max_model_size or max(_MIN_PARAMETERS, _PARAMETERS_PER_ROW * rows)
         try:
-            number = num_parameters(self.hypermodel, space.to_values(suggestion.config))
+            number = sizes(space.to_values(suggestion.config)).trainable
         except Exception as error:  # AutoKeras may fail in any way
             return failure_reason(error)
         return f"{number} parameters, the limit is {most}" if number > most else None
@@ -268,6 +284,11 @@ class MetaAutoTuner(MendedAutoTuner):
         best = tuner_utils.convert_to_metrics_dict(history, self.oracle.objective)
         self._trial.metrics = {name: float(value) for name, value in best.items()}
         self._trial.metrics["parameters"] = float(history.model.count_params())
+        if self._latency_batch is not None:
+            rows = kwargs.get("validation_data") or (kwargs["x"], kwargs["y"])
+            self._trial.metrics["latency_ms"] = latency(
+                history.model, self._pipeline_path(trial.trial_id), rows, self._latency_batch
+            )
         return history
 
     def _budget(self, limit: float | None, fit_kwargs: dict[str, Any]) -> dict[str, float]:
@@ -311,10 +332,22 @@ class MetaAutoTuner(MendedAutoTuner):
         if trials and trials[0].status == "COMPLETED":
             return
         reason = f": {self._record(trials[0]).reason}" if trials else ""
+        limits = self._arguments.aims.get(LIMITS)
+        kept = f" within the limits {dict(limits)}" if limits else ""
         raise RuntimeError(
-            f"there is no best model, since no trial gave a value{reason}; "
+            f"there is no best model, since no trial gave a value{kept}{reason}; "
             "allow more seconds, parameters or trials"
         )
+
+
+def _counter(space: AutoKerasSpace, sizes: Sizes) -> Callable[[Config], float]:
+    def count(config: Config) -> float:
+        try:
+            return float(sizes(space.to_values(config)).total)
+        except Exception:  # AutoKeras may fail in any way
+            return math.inf
+
+    return count
 
 
 def _seconds(name: str, value: Any) -> float | None:

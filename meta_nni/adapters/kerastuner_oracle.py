@@ -6,17 +6,20 @@ import logging
 import math
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from meta_nni.adapters.environment import environment
+from meta_nni.adapters.kerastuner_count import HypermodelCounter
 from meta_nni.adapters.kerastuner_search import SearchOracle
-from meta_nni.adapters.kerastuner_space import KerasTunerSpace
+from meta_nni.adapters.kerastuner_space import KerasTunerSpace, complete
 from meta_nni.adapters.nni_arguments import TunerArguments
 from meta_nni.controllers import make
 from meta_nni.data import Dataset, load_data
+from meta_nni.limits import LIMITS, read_limits
 from meta_nni.metafeatures import compute_metafeatures
 from meta_nni.search import Search
 from meta_nni.store_checkpoints import first_checkpoint
@@ -59,6 +62,15 @@ class MetaOracle(SearchOracle):
         data: Training rows to compute metafeatures from: arrays `(x, y)`, or
             `{"npz": file}`. None does without.
         recipe: Name of how trials train and measure, recorded with the run.
+        limits: The most that a trial may measure, such as `{"seconds": 60, "parameters":
+            100_000}`, or `{"val_recall": {"min": 0.8}}`. A trial that breaks one is kept, but
+            is none of the best. What a limit needs is among the metrics that the model or
+            `run_trial` reports, or "seconds", or "parameters" with `hypermodel`.
+        objectives: Two or more, such as `["value", {"seconds": "minimize"}]`: the search is for
+            the Pareto front, see `meta-nni best --front`.
+        hypermodel: What the tuner builds, a function or a `keras_tuner.HyperModel`: then
+            parameters are counted by building, before a config is proposed where they are
+            limited. The models begin with `keras.Input`.
         kwargs: As `keras_tuner.Oracle` takes them.
 
     Raises:
@@ -77,24 +89,22 @@ class MetaOracle(SearchOracle):
         task: Any = None,
         data: Any = None,
         recipe: Any = None,
+        limits: Any = None,
+        objectives: Any = None,
+        hypermodel: Any = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(
             "kerastuner", objective=objective, max_trials=max_trials, seed=seed, **kwargs
         )
-        is_max = self.objective.direction == "max"
-        is_arrays = isinstance(data, tuple)
-        given = {
-            "store": store,
-            "knowledge": knowledge,
-            "task": task,
-            "data": None if is_arrays else data,
-            "controller": controller,
-            "optimize_mode": "maximize" if is_max else "minimize",
-            "seed": seed,
-            "recipe": recipe,
-        }
+        is_max, is_arrays = self.objective.direction == "max", isinstance(data, tuple)
+        given = {"store": store, "knowledge": knowledge, "task": task, "controller": controller}
+        given |= {"seed": seed, "recipe": recipe, "limits": limits, "objectives": objectives}
+        given |= {"data": None if is_arrays else data}
+        given |= {"optimize_mode": "maximize" if is_max else "minimize"}
         self._arguments = TunerArguments.check(given, default_task="keras-tuner")
+        self.limits = read_limits(limits)
+        self._counter = None if hypermodel is None else HypermodelCounter(hypermodel)
         self._named = task is not None
         self._rows = Dataset.from_arrays(*data, name=" of data") if is_arrays else None
         self._opening = threading.Lock()  # a chief serves each worker in a thread of its own
@@ -123,9 +133,12 @@ class MetaOracle(SearchOracle):
                 metric=self.objective.name,
                 recipe=given.recipe,
                 environment=environment(),
+                extra=given.aims,
             )
+        is_counted = self._counter is not None and "parameters" in run.extra.get(LIMITS, {})
+        count = (lambda config: self._parameters(space.to_values(config))) if is_counted else None
         network = first_checkpoint(given.store.name, run.space, given.knowledge)
-        controller = make(given.controller, network)
+        controller = make(given.controller, network, count)
         self.begin(
             Search.open(given.store, run, controller, seed=given.seed, knowledge=given.knowledge),
             space,
@@ -149,7 +162,28 @@ class MetaOracle(SearchOracle):
             return Result.failed(lines[-1][:_MAX_REASON], seconds)
         measured = {name: trial.metrics.get_best_value(name) for name in trial.metrics.metrics}
         metrics = {name: float(v) for name, v in measured.items() if _is_finite(v)}
-        return Result(trial.score, seconds=seconds, metrics={**metrics, **self._defaults(trial)})
+        metrics |= self._defaults(trial)
+        if self._counter is not None:
+            number = self._parameters(trial.hyperparameters.values)
+            metrics |= {"parameters": number} if math.isfinite(number) else {}
+        return Result(trial.score, seconds=seconds, metrics=metrics)
+
+    def _parameters(self, values: Mapping[str, Any]) -> float:
+        assert self._counter is not None
+        return self._counter(complete(values, self.hyperparameters))
+
+    def _known_result(self, trial: Any) -> Result | None:
+        """What the store has of a trial: KerasTuner does not keep all of a result."""
+        store = self._arguments.store
+        if not any(known.run_id == self.run_id for known in store.runs()):
+            return None
+        history, space = store.history(self.run_id), KerasTunerSpace.of_all(self.hyperparameters)
+        try:
+            config = replace(space, space=history.run.space).to_config(trial.hyperparameters.values)
+        except ValueError:
+            return None  # another tuner's, of another space
+        key = history.run.space.key
+        return next((t.result for t in history.trials if key(t.config) == key(config)), None)
 
     def _defaults(self, trial: Any) -> dict[str, float]:
         """The numbers among the hyperparameters that were revealed too late to be searched."""

@@ -10,6 +10,8 @@ from typing import Any
 import keras_tuner
 
 from meta_nni.adapters.kerastuner_space import KerasTunerSpace, complete
+from meta_nni.adapters.nni_aims import missing
+from meta_nni.limits import Limit, keeps, limits_of
 from meta_nni.search import Search, SpaceExhausted
 from meta_nni.trial import Config, Result
 
@@ -30,11 +32,13 @@ class SearchOracle(keras_tuner.Oracle):  # type: ignore[misc] # KerasTuner has n
 
     Attributes:
         run_id: Name of the run in the store.
+        limits: What the best trials keep.
     """
 
     def __init__(self, host: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.run_id = f"{host}-{uuid.uuid4().hex}"
+        self.limits: tuple[Limit, ...] = ()
         self._search: Search | None = None
         self._asked: set[str] = set()
 
@@ -49,6 +53,7 @@ class SearchOracle(keras_tuner.Oracle):  # type: ignore[misc] # KerasTuner has n
             is_over: Whether no further trial is to begin.
         """
         self._search, self._space, self._is_over = search, space, is_over
+        self.limits = limits_of(search.run)  # a run that goes on keeps its own
         search.running_again(
             [config for each in self._retry_queue if (config := self._config(each)) is not None]
         )
@@ -78,6 +83,18 @@ class SearchOracle(keras_tuner.Oracle):  # type: ignore[misc] # KerasTuner has n
         finally:
             self._tell(trial.trial_id)
 
+    def get_best_trials(self, num_trials: int = 1) -> list[Any]:
+        """Returns the best trials, without those that break the limits.
+
+        As KerasTuner's, with others than completed ones where there are too few of these.
+        """
+        ranked = super().get_best_trials(max(num_trials, len(self.trials)))
+        best = [each for each in ranked if each.status != "COMPLETED" or self._keeps(each)]
+        return best[:num_trials]
+
+    def _keeps(self, trial: Any) -> bool:
+        return not self.limits or keeps(self.limits, self._known_result(trial))
+
     def _tell(self, trial_id: str) -> None:
         trial = self.trials[trial_id]
         if self._search is None or trial.status not in ("COMPLETED", "FAILED"):
@@ -85,6 +102,13 @@ class SearchOracle(keras_tuner.Oracle):  # type: ignore[misc] # KerasTuner has n
         result = self._result(trial)
         if result.value is None:
             _log.warning("trial %s failed: %s", trial_id, result.reason)
+        elif lacking := missing(self._search.run, result):
+            _log.warning(
+                "trial %s measured no %s, so that it keeps no limit on it; it measured %s",
+                trial_id,
+                " and no ".join(lacking),
+                sorted(result.metrics),
+            )
         if trial_id in self._asked:
             self._search.tell(trial_id, result)
         elif (config := self._config(trial_id)) is not None:
@@ -92,6 +116,10 @@ class SearchOracle(keras_tuner.Oracle):  # type: ignore[misc] # KerasTuner has n
 
     def _result(self, trial: Any) -> Result:
         """What a trial gave that KerasTuner says is completed or failed."""
+        raise NotImplementedError
+
+    def _known_result(self, trial: Any) -> Result | None:
+        """What a completed trial of this or an earlier session gave."""
         raise NotImplementedError
 
     def _config(self, trial_id: str) -> Config | None:

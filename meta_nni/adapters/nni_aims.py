@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from meta_nni.cli.spaces import shipped_spaces
-from meta_nni.limits import LIMITS, LimitError, read_limits
-from meta_nni.objectives import OBJECTIVES, ObjectiveError, read_objectives
+from meta_nni.limits import LIMITS, LimitError, limits_of, measured, read_limits
+from meta_nni.objectives import OBJECTIVES, ObjectiveError, objectives_of, read_objectives
 from meta_nni.space import SearchSpace
-from meta_nni.trial import Config, Objective
+from meta_nni.trial import Config, Objective, Result, Run
 
 if TYPE_CHECKING:
     from meta_nni.models import KerasEvaluator
 
-__all__ = ["AimError", "counter", "read_aims", "read_space_name"]
+__all__ = ["AimError", "counter", "missing", "read_aims", "read_space_name"]
 
 _HEEDING = "meta"  # the controller that heeds them
 _EXPECTED = (
@@ -45,6 +45,13 @@ def read_aims(given: Mapping[str, Any], objective: Objective) -> dict[str, Any]:
             f"is {given['controller']!r}; leave one of them out"
         )
     return aims
+
+
+def missing(run: Run, result: Result) -> list[str]:
+    """Returns the numbers that a run's limits and objectives need and a result lacks."""
+    needed = [limit.name for limit in limits_of(run)]
+    needed += [goal.name for goal in objectives_of(run)]
+    return [name for name in dict.fromkeys(needed) if measured(result, name) is None]
 
 
 def read_space_name(value: Any) -> tuple[str, dict[str, Any]] | None:

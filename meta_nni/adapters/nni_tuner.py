@@ -15,7 +15,7 @@ import numpy as np
 from nni.tuner import Tuner
 
 from meta_nni.adapters.environment import environment
-from meta_nni.adapters.nni_aims import counter
+from meta_nni.adapters.nni_aims import counter, missing
 from meta_nni.adapters.nni_arguments import TunerArguments, refuse_unknown
 from meta_nni.adapters.nni_import import read_import
 from meta_nni.adapters.nni_process import (
@@ -27,10 +27,8 @@ from meta_nni.adapters.nni_process import (
 from meta_nni.adapters.nni_result import from_final
 from meta_nni.controllers import make
 from meta_nni.data import load_data
-from meta_nni.limits import limits_of, measured
 from meta_nni.metafeatures import compute_metafeatures
 from meta_nni.models.cells.canonical import merge_isomorphic
-from meta_nni.objectives import objectives_of
 from meta_nni.search import Search, SpaceExhausted
 from meta_nni.space import SearchSpace, SpaceError
 from meta_nni.store_checkpoints import first_checkpoint
@@ -231,15 +229,12 @@ class MetaTuner(Tuner):  # type: ignore[misc]
 
     def _warn_of_missing(self, parameter_id: int, result: Result) -> None:
         """Says which numbers that limits and objectives need a trial did not report."""
-        run = self._opened.run
-        needed = [limit.name for limit in limits_of(run)]
-        needed += [goal.name for goal in objectives_of(run)]
-        if missing := [name for name in needed if measured(result, name) is None]:
+        if lacking := missing(self._opened.run, result):
             _log.warning(
                 "trial %s reported no %s, so that it keeps no limit on it; report it beside "
                 '"default", or with KerasEvaluator(latency_batch=...) for latency_ms',
                 parameter_id,
-                " and no ".join(missing),
+                " and no ".join(lacking),
             )
 
     def trial_end(self, parameter_id: int | None, success: bool, **kwargs: Any) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from meta_nni.models.training import Candidate
 
-__all__ = ["few_rows", "latency_ms", "model_mb"]
+__all__ = ["few_rows", "latency_ms", "median_ms", "model_mb"]
 
 _WARM_UP = 3  # predictions before the measured ones: the first traces the graph
 _REPEATS = 30
@@ -49,12 +49,28 @@ def latency_ms(
     if batch_size < 1:
         raise ValueError(f"latency_batch is {batch_size}, expected 1 or more, or None")
     rows = candidate.x_val[np.arange(batch_size) % len(candidate.x_val)]
-    taken: list[float] = []
-    for number in range(_WARM_UP + _REPEATS):
-        started = clock()
+
+    def predict() -> None:
         predicted = np.asarray(candidate.model.predict_on_batch(rows))
         if candidate.decode is not None:
             candidate.decode(predicted)
+
+    return median_ms(predict, clock)
+
+
+def median_ms(
+    predict: Callable[[], object], clock: Callable[[], float] = time.perf_counter
+) -> float:
+    """Median milliseconds of a call, after warm-up; see `latency_ms`.
+
+    Args:
+        predict: What is measured.
+        clock: Measures seconds.
+    """
+    taken: list[float] = []
+    for number in range(_WARM_UP + _REPEATS):
+        started = clock()
+        predict()
         if number >= _WARM_UP:
             taken.append(clock() - started)
         if len(taken) >= 5 and sum(taken) > _MAX_SECONDS:
