@@ -80,6 +80,30 @@ class Problem:
         """The configs that may be tried, where the table does not answer for all others."""
         return self.table.configs if self.table.space.size is None else None
 
+    def called(self, metric: str) -> Problem:
+        """Returns the problem with another name of the number beside the value."""
+        return replace(self, metric=metric)
+
+    def weighted(self, weight: float) -> Problem:
+        """Returns the problem with one value, the weighted sum of both numbers.
+
+        Each is scaled as the hypervolume's axes are, by the whole table: more than a search
+        could know.
+
+        Args:
+            weight: Of accuracy, 0 to 1; the rest is that of the cost.
+        """
+        values = {
+            task: self.axes(task) @ np.array([weight, 1.0 - weight]) for task in self.table.values
+        }
+        return replace(self, table=replace(self.table, values=values))
+
+    def axes(self, task: str) -> Floats:
+        """Value and cost of a task, (N, 2): log cost, 0 the table's 10% quantile, 1 its best."""
+        both = np.stack([self.table.values[task], -np.log(self.numbers[task])], axis=1)
+        low = np.quantile(both, 0.1, axis=0)
+        return np.asarray((both - low) / (both.max(axis=0) - low), float)
+
     def run(self, **extra: Any) -> Run:
         """The run to search with."""
         return Run(f"{self.table.name}/{self.task}", Task(self.task), self.table.space, extra=extra)

@@ -1,4 +1,4 @@
-"""Measures limits and objectives on tables: nothing is trained, some minutes on one core.
+"""Measures limits and objectives on tables: nothing is trained.
 
     python -m experiments.constraints.run --tables TABLES
 
@@ -9,23 +9,25 @@ it writes `results.md`. `TABLES` holds nasbench201.npz, nasbench_graph.npz, lcbe
 from __future__ import annotations
 
 import argparse
+import datetime
 import json
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from experiments.constraints.problem import PROBLEMS, Problem, search
+from experiments.constraints.report import Row, report, scores
 from meta_nni.controllers import Controller, MetaController, RandomController
-from meta_nni.controllers import feasibility as counting
+from meta_nni.limits import LIMITS
+from meta_nni.objectives import OBJECTIVES
+from meta_nni.trial import History
 
 __all__ = ["main"]
 
 HERE = Path(__file__).parent
-TRIALS, TENTH = 30, 10
-ARMS = ("random", "unlimited", "learned", "counted", "pareto")
-Row = dict[str, object]
+TRIALS = 30
+ARMS = ("random", "unlimited", "learned", "counted", "pareto", "equal weights", "random weights")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -44,7 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             rows.append(row)
             with file.open("a", encoding="utf-8") as out:
                 out.write(json.dumps(row) + "\n")
-    (options.output / "results.md").write_text(_report(rows), encoding="utf-8")
+    command = f"python -m experiments.constraints.run --tables TABLES --seeds {options.seeds}"
+    (options.output / "results.md").write_text(report(rows, command), encoding="utf-8")
 
 
 def _job(row: Row) -> tuple[object, ...]:
@@ -56,84 +59,39 @@ def _missing(tables: Path, seed: int, done: set[tuple[object, ...]]) -> Iterator
         for task in tasks:
             problem = Problem.load(name, task, tables)
             for start in ("cold", "warm"):
-                sources = problem.sources(tables, seed) if start == "warm" else []
                 for arm in ARMS:
-                    if (name, task, start, arm, seed) in done:
-                        continue
-                    controller, extra = _arm(arm, problem)
-                    run, measure = problem.run(**extra), problem.measure()
-                    found = search(controller(), run, measure, TRIALS, sources, seed)
                     job = {"problem": name, "task": task, "start": start, "arm": arm, "seed": seed}
-                    yield {**job, **_scores(problem, found)}
+                    if _job(job) not in done:
+                        found = _search(arm, problem, tables if start == "warm" else None, seed)
+                        today = datetime.date.today().isoformat()
+                        yield {**job, **scores(problem, found), "measured": today}
 
 
-def _arm(arm: str, problem: Problem) -> tuple[Callable[[], Controller], dict[str, object]]:
-    if arm == "random":
-        return RandomController, {}
-    limits = {problem.metric: problem.limit}
-    # A table's number stands for what building a model would count.
-    counting.COUNTED = problem.metric if arm == "counted" else "parameters counted by nobody"
+def _search(arm: str, problem: Problem, tables: Path | None, seed: int) -> list[int]:
+    """The rows that a search tries.
+
+    Args:
+        arm: One of `ARMS`.
+        problem: What is searched.
+        tables: Where the other tasks are from; None starts cold.
+        seed: Of the search, its sources and its weights.
+    """
+    extra: dict[str, object] = {}
+    if arm == "counted":
+        problem = problem.called("parameters")  # the table stands for what a build would count
+    if arm in ("learned", "counted"):
+        extra[LIMITS] = {problem.metric: problem.limit}
+    elif arm == "pareto":
+        extra[OBJECTIVES] = ["value", {problem.metric: "minimize"}]
+    elif arm.endswith("weights"):
+        drawn = float(np.random.default_rng([seed, 17]).random())
+        problem = problem.weighted(0.5 if arm == "equal weights" else drawn)
     count = problem.count if arm == "counted" else None
-    extra: dict[str, object] = {
-        "unlimited": {},
-        "learned": {"limits": limits},
-        "counted": {"limits": limits},
-        "pareto": {"objectives": ["value", {problem.metric: "minimize"}]},
-    }[arm]
-    return lambda: MetaController(only=problem.only, count=count), extra
-
-
-def _scores(problem: Problem, rows: list[int]) -> Row:
-    kept = problem.costs <= problem.limit
-    best, middle = problem.values[kept].max(), np.median(problem.values[kept])
-    found = np.where(kept[rows], problem.values[rows], middle)
-    return {
-        "first": float(kept[rows[:TENTH]].mean()),
-        "after": float(kept[rows[TENTH:]].mean()),
-        "regret": [float((best - found[:k].max()) / (best - middle)) for k in (10, 20, 30)],
-        "hypervolume": [_hypervolume(problem, rows[:k]) for k in (10, 20, 30)],
-    }
-
-
-def _hypervolume(problem: Problem, rows: Sequence[int]) -> float:
-    """Of value and log cost, each 0 at the table's 10% quantile and 1 at its best; table = 1."""
-    both = np.stack([problem.values, -np.log(problem.costs)], axis=1)
-    low = np.quantile(both, 0.1, axis=0)
-    scaled = np.clip((both - low) / (both.max(axis=0) - low), 0.0, 1.0)
-    return _area(scaled[list(rows)]) / _area(scaled)
-
-
-def _area(points: np.ndarray) -> float:
-    area = top = 0.0
-    for x, y in points[np.argsort(-points[:, 0])]:
-        area, top = area + x * max(y - top, 0.0), max(top, y)
-    return float(area)
-
-
-def _report(rows: Sequence[Row]) -> str:
-    groups: defaultdict[tuple[object, ...], list[Row]] = defaultdict(list)
-    for row in rows:
-        groups[row["problem"], row["start"], row["arm"]].append(row)
-    lines = [
-        "# Limits and objectives on tables",
-        "",
-        "The limit is what 30% of configs keep. `mlp seconds` is from a surrogate, the others are",
-        "measured. Feasible: share of trials 1-10 and 11-30. Regret: of the best feasible trial",
-        "after 10 / 20 / 30 (0 best feasible config, 1 the feasible ones' median). Hypervolume:",
-        "of accuracy and log cost after 10 / 20 / 30, the whole table being 1.",
-        "",
-        "| problem | start | arm | searches | 1-10 | 11-30 | regret | hypervolume |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for (problem, start, arm), each in sorted(groups.items(), key=str):
-        first, after = (np.mean([row[name] for row in each]) for name in ("first", "after"))
-        regret, volume = (
-            " / ".join(f"{n:.3f}" for n in np.mean([row[name] for row in each], axis=0))
-            for name in ("regret", "hypervolume")
-        )
-        cells = (problem, start, arm, len(each), f"{first:.2f}", f"{after:.2f}", regret, volume)
-        lines.append(f"| {' | '.join(map(str, cells))} |")
-    return "\n".join(lines) + "\n"
+    controller: Controller = RandomController()
+    if arm != "random":
+        controller = MetaController(only=problem.only, count=count)
+    sources: Sequence[History] = [] if tables is None else problem.sources(tables, seed)
+    return search(controller, problem.run(**extra), problem.measure(), TRIALS, sources, seed)
 
 
 if __name__ == "__main__":
