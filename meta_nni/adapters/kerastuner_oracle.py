@@ -51,6 +51,9 @@ class MetaOracle(SearchOracle):
     default in this project, which the log and the trial's metrics say; name it beforehand
     in `hyperparameters` to have it searched.
 
+    The end of a search leaves a report of the run beside the store, as `meta-nni report`
+    writes it; a search that is interrupted leaves none.
+
     Args:
         objective: As `keras_tuner.Oracle` takes it; it says the direction.
         max_trials: Most trials; None is no limit.
@@ -110,15 +113,35 @@ class MetaOracle(SearchOracle):
         self._opening = threading.Lock()  # a chief serves each worker in a thread of its own
         self._began: dict[str, float] = {}
         self._late: set[str] = set()
+        self._is_ending = False
 
     def create_trial(self, tuner_id: str) -> Any:
-        """Creates a trial; the first call opens the run, when the space is known."""
+        """Creates a trial; the first call opens the run, the one that gets none reports on it."""
         with self._opening:
             if self._search is None:
                 self._open()
         trial = super().create_trial(tuner_id)
         self._began[trial.trial_id] = time.monotonic()
+        if trial.status == "STOPPED":
+            self._is_ending = True
+            self._leave_report()
         return trial
+
+    def end_trial(self, trial: Any) -> None:
+        """Records a trial that is over; the last one, and one too many that failed, ends all."""
+        ends = True  # KerasTuner raises an error at the end of too many failures in a row
+        try:
+            super().end_trial(trial)
+            ends = self._is_ending
+        finally:
+            if ends:
+                self._leave_report()
+
+    def _leave_report(self) -> None:
+        """Writes the run's report; again after each trial that other workers still had."""
+        from meta_nni.report import leave_report
+
+        leave_report(self._arguments.store, self.run_id)
 
     def _open(self) -> None:
         given, space = self._arguments, KerasTunerSpace.of_all(self.hyperparameters)

@@ -13,6 +13,7 @@ from sklearn.datasets import load_digits
 
 import meta_nni
 from meta_nni.adapters.nni_arguments import ArgumentError
+from meta_nni.report import report_path
 from meta_nni.store import ExperienceStore
 from meta_nni.trial import History
 
@@ -66,6 +67,10 @@ def runs(folder) -> list[History]:
     found = [store.history(run.run_id) for run in store.runs()]
     store.close()
     return found
+
+
+def report(folder, history: History) -> str:
+    return report_path(str(folder / "store.db"), history).read_text("utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +130,12 @@ def test_a_late_hyperparameter_keeps_its_default_and_is_recorded(searched):
         assert trial.result.metrics["hyperparameter rate"] == 0.1
 
 
+def test_the_end_of_a_search_leaves_a_report(searched):
+    folder, _ = searched
+    (history,) = runs(folder)
+    assert "4</b><span>trials, 4 measured" in report(folder, history)
+
+
 def test_it_goes_on_after_a_restart(searched):
     folder, _ = searched
     project = tuner(folder, max_trials=5)
@@ -133,6 +144,7 @@ def test_it_goes_on_after_a_restart(searched):
     assert [trial.state for trial in history.trials] == ["completed"] * 5
     configs = [json.dumps(trial.config) for trial in history.trials]
     assert len(set(configs)) == 5
+    assert "5</b><span>trials, 5 measured" in report(folder, history)
 
 
 def test_the_next_project_learns_from_it(searched, tmp_path: Path):
@@ -159,6 +171,32 @@ def test_a_model_that_cannot_be_built_is_a_failure_with_its_reason(tmp_path: Pat
     assert history.failed  # else the seed no longer tests it
     assert len(history.completed) + len(history.failed) == 4
     assert all("no such layer" in trial.result.reason for trial in history.failed)
+
+
+def test_too_many_failures_end_a_search_and_are_reported(tmp_path: Path):
+    def never(hp):
+        hp.Int("units", 1, 9)
+        if hp.values.get("units", 1) > 1:
+            raise ValueError("no such layer")
+        return build(hp)
+
+    project = tuner(tmp_path, never, max_trials=9, max_consecutive_failed_trials=2)
+    with pytest.raises(RuntimeError, match="consecutive failures"):
+        search(project)
+    (history,) = runs(tmp_path)
+    assert "no such layer" in report(tmp_path, history)
+
+
+def test_a_report_waits_for_the_last_worker(tmp_path: Path):
+    oracle = tuner(tmp_path, max_trials=2, controller="random").oracle
+    last = [oracle.create_trial(f"worker{number}") for number in range(3)]
+    assert [trial.status for trial in last] == ["RUNNING", "RUNNING", "STOPPED"]
+    for trial in last[:2]:
+        oracle.update_trial(trial.trial_id, {"val_accuracy": 0.5})
+        trial.status = "COMPLETED"
+        oracle.end_trial(trial)
+    (history,) = runs(tmp_path)
+    assert "2</b><span>trials, 2 measured" in report(tmp_path, history)
 
 
 @pytest.mark.parametrize(
