@@ -31,14 +31,17 @@ _TREE_BINS = 16
 _TREE_MIN_ROWS = 5
 
 
-def skill(learner: Learner, x: Floats, y: Floats, folds: NDArray[np.int64]) -> float | None:
+def skill(
+    learner: Learner, x: Floats, y: Floats, folds: NDArray[np.int64], *, numbers: bool = False
+) -> float | None:
     """Returns the cross-validated skill of a learner.
 
     Args:
         learner: What to fit and ask.
         x: Features, float64, (n, F).
-        y: Targets, float64, (n, K): one-hot classes, or one column of numbers.
+        y: Targets, float64, (n, K): one-hot classes, or columns of numbers.
         folds: The fold in which each row is held out, int64, (n,).
+        numbers: Whether several columns are numbers; a single one always is.
 
     Returns:
         The share of what a constant prediction leaves that the learner explains, within
@@ -49,8 +52,9 @@ def skill(learner: Learner, x: Floats, y: Floats, folds: NDArray[np.int64]) -> f
     for fold in np.unique(folds):
         held_out = folds == fold
         predicted[held_out] = learner(x[~held_out], y[~held_out], x[held_out])
-    if y.shape[1] == 1:
-        left, baseline = float(((predicted - y) ** 2).sum()), float(((y - y.mean()) ** 2).sum())
+    if numbers or y.shape[1] == 1:
+        left = float(((predicted - y) ** 2).sum())
+        baseline = float(((y - y.mean(axis=0)) ** 2).sum())
     else:
         left = float((predicted.argmax(axis=1) != y.argmax(axis=1)).mean())
         baseline = 1.0 - float(y.mean(axis=0).max())

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse.linalg
@@ -56,9 +56,10 @@ def compute_metafeatures(
         Finite numbers by name, a subset of `METAFEATURES`. Sequences and pictures with boxes
         are described by the same names: a sequence's width is its steps and its channels are
         the features of a step; classes are those of boxes, and landmarkers guess the class of
-        a picture's largest box. They have further ones, which do not enter the embedding:
-        `steps`, `boxes_per_image`, `box_area_mean` and `_std`, of shares of the picture, and
-        `box_aspect_mean` and `_std`, of the binary logarithm of width by height in pixels.
+        a picture's largest box, or its place and size where there is one class. They
+        have further ones, which do not enter the embedding: `steps`, `boxes_per_image`,
+        `box_area_mean` and `_std`, of shares of the picture, and `box_aspect_mean` and `_std`,
+        of the binary logarithm of width by height in pixels.
     """
     deadline = clock() + seconds
     total = len(dataset.y)
@@ -68,8 +69,8 @@ def compute_metafeatures(
     folds = _draw_folds(y, rng)
     x, found = READERS[dataset.kind](dataset, sample)
     found |= _kind(dataset) | _target(dataset)
-    targets = _target_matrix(dataset, y)
-    for group in _groups(dataset, rows, x, targets, folds):
+    problem = _problem(dataset, sample, x, y, folds)
+    for group in _groups(dataset, rows, x, problem):
         if clock() >= deadline:
             break
         found |= group()
@@ -80,22 +81,19 @@ def _groups(
     dataset: Dataset,
     rows: NDArray[Any],
     x: Floats,
-    targets: Floats,
-    folds: NDArray[np.int64],
+    problem: _Problem,
 ) -> Iterator[Callable[[], Features]]:
     """Yields what may be left out, the most telling first."""
-    if len(np.unique(folds)) > 1:
+    if len(np.unique(problem.folds)) > 1:
         for name, learner in LANDMARKERS.items():
-            if dataset.target != "regression" or learner is not bayes:
-                yield partial(_landmark, name, learner, x, targets, folds)
+            if not problem.numbers or learner is not bayes:
+                yield partial(_landmark, name, learner, problem)
     yield partial(_redundancy, x)
     yield partial(_duplicates, dataset.x, rows)
 
 
-def _landmark(
-    name: str, learner: Learner, x: Floats, targets: Floats, folds: NDArray[np.int64]
-) -> Features:
-    value = skill(learner, x, targets, folds)
+def _landmark(name: str, learner: Learner, problem: _Problem) -> Features:
+    value = skill(learner, problem.x, problem.y, problem.folds, numbers=problem.numbers)
     return {} if value is None else {name: value}
 
 
@@ -136,17 +134,54 @@ def _row_targets(dataset: Dataset) -> NDArray[Any]:
     """Returns one target per row: of boxes the class of the largest, -1 where there is none."""
     if dataset.target != "detection":
         return dataset.y
-    codes, x1, y1, x2, y2 = np.moveaxis(dataset.y, -1, 0)
-    largest = np.where(codes >= 0, (x2 - x1) * (y2 - y1), -1.0).argmax(axis=1)
-    found: NDArray[np.int64] = codes[np.arange(len(codes)), largest].astype(np.int64)
-    return found
+    return _largest(dataset.y)[:, 0].astype(np.int64)
 
 
-def _target_matrix(dataset: Dataset, y: NDArray[Any]) -> Floats:
-    """Returns the sampled targets as the matrix that landmarkers fit, (n, K)."""
+class _Problem(NamedTuple):
+    """What landmarkers learn.
+
+    Attributes:
+        x: Features, (n, F).
+        y: Numbers or one-hot classes, (n, K).
+        folds: In which each row is held out, (n,).
+        numbers: Whether they are numbers.
+    """
+
+    x: Floats
+    y: Floats
+    folds: NDArray[np.int64]
+    numbers: bool
+
+
+def _problem(
+    dataset: Dataset,
+    sample: NDArray[Any],
+    x: Floats,
+    y: NDArray[Any],
+    folds: NDArray[np.int64],
+) -> _Problem:
     if dataset.target == "regression":
-        return standardise(y)[:, None]
-    return np.asarray(y[:, None] == np.unique(y), np.float64)
+        return _Problem(x, standardise(y)[:, None], folds, numbers=True)
+    if dataset.target == "detection" and len(np.unique(y[y >= 0])) == 1:
+        boxed = y >= 0
+        places = _places(dataset.y[sample[boxed]])
+        return _Problem(x[boxed], places, folds[boxed], numbers=True)
+    return _Problem(x, np.asarray(y[:, None] == np.unique(y), np.float64), folds, numbers=False)
+
+
+def _places(boxes: NDArray[Any]) -> Floats:
+    """Centre and logarithm of the area of the largest of boxes (n, K, 5), standardised, (n, 3)."""
+    x1, y1, x2, y2 = _largest(boxes).T[1:].astype(np.float64)
+    numbers = (x1 + x2, y1 + y2, np.log((x2 - x1) * (y2 - y1)))
+    return np.stack([standardise(each) for each in numbers], axis=1)
+
+
+def _largest(boxes: NDArray[Any]) -> NDArray[Any]:
+    """Returns each picture's largest box of (n, K, 5), padding where it has none, (n, 5)."""
+    codes, x1, y1, x2, y2 = np.moveaxis(boxes, -1, 0)
+    largest = np.where(codes >= 0, (x2 - x1) * (y2 - y1), -1.0).argmax(axis=1)
+    found: NDArray[Any] = boxes[np.arange(len(boxes)), largest]
+    return found
 
 
 def _redundancy(x: Floats) -> Features:

@@ -29,6 +29,14 @@ def test_separate_clusters_are_learned_by_all_but_the_stump(rng):
     assert all(value > 0.95 for value in found.values()), found
 
 
+def test_several_numbers_count_by_how_much_they_vary(rng):
+    x = rng.standard_normal((ROWS, 3))
+    y = np.stack([x[:, 0], rng.standard_normal(ROWS)], axis=1)
+    assert skill(linear, x, y, FOLDS, numbers=True) == pytest.approx(0.5, abs=0.05)
+    small = y * [1.0, 0.01]
+    assert skill(linear, x, small, FOLDS, numbers=True) > 0.99
+
+
 def test_noise_has_no_skill(rng):
     x, y = rng.standard_normal((ROWS, 5)), one_hot(rng.integers(0, 2, ROWS))
     for name, learner in LANDMARKERS.items():

@@ -86,9 +86,36 @@ def test_classes_are_counted_by_boxes_and_landmarkers_guess_the_largest():
     assert found["landmark_nearest"] > 0.9
 
 
-def test_one_class_of_boxes_is_enough():
-    found = compute(boxed(classes=1))
+def placed(is_seen=True, everywhere=True):
+    """One class of bright boxes of two sizes in four places, or of boxes that nothing shows."""
+    rng = np.random.default_rng(3)
+    x = rng.integers(90, 110, (160, 16, 16, 3), dtype=np.uint8)
+    y = np.full((160, 1, 5), -1, np.float32)
+    for row, (top, left, half) in enumerate(rng.integers(0, 2, (160, 3))):
+        if row % 4 and not everywhere:
+            continue
+        side = 8 - 4 * half
+        y[row, 0] = 0, left / 2, top / 2, left / 2 + side / 16, top / 2 + side / 16
+        if is_seen:
+            x[row, 8 * top : 8 * top + side, 8 * left : 8 * left + side] = 230
+    return Dataset.from_arrays(x, y, classes=np.array(["only"]))
+
+
+def test_of_one_class_of_boxes_landmarkers_guess_place_and_size():
+    found = compute(placed())
     assert (found["n_classes"], found["class_entropy"]) == (1, 0)
+    assert min(found["landmark_nearest"], found["landmark_linear"]) > 0.9
+    assert found["landmark_tree"] > found["landmark_stump"] > 0.0
+    assert "landmark_bayes" not in found  # it guesses classes
+    unseen = compute(placed(is_seen=False))
+    assert unseen["landmark_linear"] < 0.1
+    some = compute(placed(everywhere=False))
+    assert some["landmark_nearest"] > 0.5
+
+
+def test_of_one_box_in_one_place_nothing_is_to_be_guessed():
+    found = compute(boxed(classes=1))
+    assert not [name for name in found if name.startswith("landmark")]
     assert np.isfinite(list(found.values())).all()
 
 

@@ -6,13 +6,15 @@ Format: https://cocodataset.org/#format-data, "object detection".
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from meta_nni.data.annotated import Annotated, Mark, read_annotated
 from meta_nni.data.arrays import Split
+from meta_nni.data.json_lines import element_lines
 from meta_nni.data.problems import DataError, Problems
 from meta_nni.data.source import (
     FILE,
@@ -39,10 +41,10 @@ def _read(spec: Spec, split: Split, problems: Problems) -> Source:
 
 def _annotated(path: Path, folder: Path, problems: Problems) -> tuple[list[Annotated], list[str]]:
     """The pictures with their boxes, and the names of the categories."""
-    document = _parse(path)
-    names = _names(document, path, problems)
-    images = _images(document, path, folder, problems)
-    for where, entry in _entries(document, "annotations", path, problems):
+    document = _Document.read(path)
+    names = _names(document, problems)
+    images = _images(document, folder, problems)
+    for where, entry in document.entries("annotations", problems):
         if entry.get("iscrowd"):
             continue
         image, category, box = (entry.get(key) for key in ("image_id", "category_id", "bbox"))
@@ -58,53 +60,69 @@ def _annotated(path: Path, folder: Path, problems: Problems) -> tuple[list[Annot
     return list(images.values()), list(names.values())
 
 
-def _parse(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path} is no JSON ({error}); expected annotations of COCO") from None
-    if not isinstance(document, dict):
-        raise DataError(f"{path} is no object, expected annotations of COCO: images, categories, …")
-    return document
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """A file of annotations.
+
+    Attributes:
+        path: The file.
+        content: What it holds.
+        lines: The line of each element of each list.
+    """
+
+    path: Path
+    content: Mapping[str, Any]
+    lines: Mapping[str, Sequence[int]]
+
+    @classmethod
+    def read(cls, path: Path) -> _Document:
+        try:
+            raw = path.read_bytes()
+            text = raw.decode(json.detect_encoding(raw), "surrogatepass")
+            content = json.loads(text)
+        except (OSError, ValueError, RecursionError) as error:
+            raise DataError(f"{path} is no JSON ({error}); expected annotations of COCO") from None
+        if not isinstance(content, dict):
+            raise DataError(
+                f"{path} is no object, expected annotations of COCO: images, categories, …"
+            )
+        return cls(path, content, element_lines(text))
+
+    def entries(self, key: str, problems: Problems) -> list[tuple[str, Mapping[str, Any]]]:
+        """The objects of a list, each with where it is from."""
+        found = self.content.get(key)
+        if not isinstance(found, list):
+            raise DataError(f"{self.path} has no list {key!r}, expected annotations of COCO")
+        entries: list[tuple[str, Mapping[str, Any]]] = []
+        for index, (line, entry) in enumerate(zip(self.lines[key], found, strict=True)):
+            where = f"{self.path} line {line}, {key}[{index}]"
+            if isinstance(entry, dict):
+                entries.append((where, entry))
+            else:
+                problems.add(where, f"it is {str(entry)[:100]!r}, expected an object")
+        return entries
 
 
-def _entries(
-    document: Mapping[str, Any], key: str, path: Path, problems: Problems
-) -> list[tuple[str, Mapping[str, Any]]]:
-    """The objects of a list, each with where it is from."""
-    found = document.get(key)
-    if not isinstance(found, list):
-        raise DataError(f"{path} has no list {key!r}, expected annotations of COCO")
-    entries: list[tuple[str, Mapping[str, Any]]] = []
-    for index, entry in enumerate(found):
-        where = f"{path} {key}[{index}]"
-        if isinstance(entry, dict):
-            entries.append((where, entry))
-        else:
-            problems.add(where, f"it is {str(entry)[:100]!r}, expected an object")
-    return entries
-
-
-def _names(document: Mapping[str, Any], path: Path, problems: Problems) -> dict[str, str]:
+def _names(document: _Document, problems: Problems) -> dict[str, str]:
     """The names of the categories by their ids."""
     names: dict[str, str] = {}
-    for where, entry in _entries(document, "categories", path, problems):
+    for where, entry in document.entries("categories", problems):
         name, key = entry.get("name"), _key(entry.get("id"))
         if not isinstance(name, str) or not name.strip() or name in names.values() or key in names:
             problems.add(where, "expected an id and a name of its own")
         else:
             names[key] = name
     if not names:
-        raise DataError(f"{path} has no categories, expected at least one with an id and a name")
+        raise DataError(
+            f"{document.path} has no categories, expected at least one with an id and a name"
+        )
     return names
 
 
-def _images(
-    document: Mapping[str, Any], path: Path, folder: Path, problems: Problems
-) -> dict[str, Annotated]:
+def _images(document: _Document, folder: Path, problems: Problems) -> dict[str, Annotated]:
     """The pictures by their ids."""
     images: dict[str, Annotated] = {}
-    for where, entry in _entries(document, "images", path, problems):
+    for where, entry in document.entries("images", problems):
         name, key = entry.get("file_name"), _key(entry.get("id"))
         if not isinstance(name, str) or not name or "\0" in name or key in images:
             problems.add(where, "expected a file_name and an id of its own")

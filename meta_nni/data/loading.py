@@ -60,7 +60,9 @@ def load_data(spec: Mapping[str, Any], split: Split = "train") -> Dataset:
             - `{"coco": file, "images": folder}`: boxes in the format of COCO. Options: `size`,
               `test`, a file, `test_images`, a folder, or `test_fraction`.
             - `{"voc": folder}`: boxes in the format of Pascal VOC. Options: `size`, `classes`,
-              their names in order, `test`, a folder, or `test_fraction`.
+              their names in order, `images`, a list within the folder such as
+              "ImageSets/Main/train.txt", `test_images`, another one, `test`, a folder, or
+              `test_fraction`.
         split: "train" or "test".
 
     Returns:

@@ -7,7 +7,7 @@ kit says that corners are pixels counted from 1, both within the box.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -17,9 +17,11 @@ from xml.parsers import expat
 from meta_nni.data.annotated import Annotated, Mark, read_annotated
 from meta_nni.data.arrays import Split
 from meta_nni.data.columns import number
+from meta_nni.data.image_sets import Listed, choose, leave_out, read_list
 from meta_nni.data.problems import DataError, Problems
 from meta_nni.data.source import (
     FOLDER,
+    NAME,
     NAMES,
     SIZE,
     TEST_FRACTION,
@@ -38,15 +40,36 @@ Lines: TypeAlias = Mapping[Element, int]
 
 
 def _read(spec: Spec, split: Split, problems: Problems) -> Source:
-    train = partial(_annotated, to_path(spec["voc"]), spec.get("classes"))
-    test = partial(_annotated, to_path(spec["test"]), ()) if "test" in spec else None
+    root, lists = to_path(spec["voc"]), [spec.get("images"), spec.get("test_images")]
+    # In one folder, what one list names is not in the other, nor among all that there are.
+    others: list[list[Listed]] = [[], []]
+    if "test" not in spec:
+        others = [[] if each is None else read_list(root, each) for each in reversed(lists)]
+    trained = others[0] if lists[0] is None else []
+    train = partial(_annotated, root, lists[0], trained, spec.get("classes"))
+    test = None
+    if "test" in spec or lists[1] is not None:
+        folder = to_path(spec.get("test", root))
+        test = partial(_annotated, folder, lists[1], others[1], ())
     return read_annotated(spec, split, problems, train, test)
 
 
 def _annotated(
-    root: Path, classes: Sequence[str] | None, problems: Problems
+    root: Path,
+    listed: str | None,
+    others: Iterable[Listed],
+    classes: Sequence[str] | None,
+    problems: Problems,
 ) -> tuple[list[Annotated], list[str]]:
-    """The pictures with their boxes, and the names of the classes."""
+    """The pictures with their boxes, and the names of the classes.
+
+    Args:
+        root: The folder.
+        listed: The list of pictures that count; None takes all but the others.
+        others: What another list of the same folder names.
+        classes: The names that classes may have; None takes those that there are.
+        problems: Takes what is wrong.
+    """
     folder, pictures = (
         next((root / name for name in names if (root / name).is_dir()), root)
         for names in (["Annotations"], ["JPEGImages"])
@@ -54,6 +77,10 @@ def _annotated(
     files = sorted(folder.glob("*.xml"))
     if not files:
         raise DataError(f"{folder} has no .xml files, expected one per picture")
+    if listed is not None:
+        files = choose(files, read_list(root, listed), others, problems)
+    else:
+        files = leave_out(files, others)
     there = [file for file in sorted(pictures.iterdir()) if file.suffix != ".xml"]
     by_name = {file.name: file for file in there}
     by_stem = {file.stem: file for file in there}
@@ -127,12 +154,15 @@ VOC = Loader(
     example="{voc: folder}",
     options={
         "classes": NAMES,
+        "images": NAME,
         "size": SIZE,
         "test": FOLDER,
+        "test_images": NAME,
         "test_fraction": TEST_FRACTION,
     },
 )
 """Pictures in `JPEGImages/` and an XML file for each in `Annotations/`; or all in one folder.
 `classes` are the names that boxes may have, in the order of their codes; without it, all that
-there are. `test` is a like folder; without it, annotations whose names have the lowest hashes
-are for the test."""
+there are. `images` is a list of the pictures to train on, such as `ImageSets/Main/train.txt` or
+`train` for short, `test_images` a list of those for the test. `test` is a like folder; without
+one of both, annotations whose names have the lowest hashes are for the test."""

@@ -104,11 +104,35 @@ def test_a_wrong_annotation_is_named_and_can_be_skipped(pictures, changes, where
     spec = coco(pictures, **document)
     with pytest.raises(DataError) as caught:
         load_data(spec)
-    assert f"annotations.json {where}: " in str(caught.value)
+    assert f"annotations.json line 1, {where}: " in str(caught.value)
     assert what in str(caught.value)
     data = load_data({**spec, "errors": "skip"})
     assert len(boxes(data)) == 5
     assert len(data.skipped) == 1
+
+
+def test_the_line_of_a_fault_is_that_of_its_element(pictures):
+    spec = coco(pictures)
+    file = pictures.parent / "annotations.json"
+    document = json.loads(file.read_text())
+    document["annotations"][4]["bbox"] = [2, 1, 0, 5]
+    document["images"][2]["id"] = 1
+    document["annotations"][2] |= {"note": "line\nbreak", "image_id": 1}
+    text = json.dumps(document, indent=1)
+    lines = text.splitlines()
+    for encoding in ("utf-8", "utf-8-sig", "utf-16"):
+        file.write_text(text, encoding=encoding)
+        with pytest.raises(DataError) as caught:
+            load_data(spec)
+        box, image = (
+            next(e for e in str(caught.value).splitlines() if what in e)
+            for what in ("annotations[4]", "images[2]")
+        )
+        number = int(box.split("line ")[1].split(",")[0])
+        assert lines[number - 1] == "  {"
+        assert lines[number] == '   "id": 4,'
+        number = int(image.split("line ")[1].split(",")[0])
+        assert lines[number + 1] == '   "file_name": "2.png",'
 
 
 def test_a_missing_picture_and_a_class_without_boxes_are_named(pictures):

@@ -89,6 +89,65 @@ def test_a_folder_of_the_test_has_the_codes_of_the_training_folder(folder, tmp_p
     assert len(load_data(spec(folder, test=str(other))).y) == 3
 
 
+def lists(folder, **texts):
+    sets = folder / "ImageSets" / "Main"
+    sets.mkdir(parents=True)
+    for name, text in texts.items():
+        (sets / f"{name}.txt").write_text(text)
+
+
+@pytest.mark.parametrize("name", ["train", "train.txt", "ImageSets/Main/train.txt"])
+def test_a_list_says_which_pictures_count(folder, name):
+    lists(folder, train="2\n\n 0 \n", val="1\n")
+    data = load_data(spec(folder, images=name))
+    assert data.x[:, 0, 0, 0].tolist() == [2, 0]
+    both = spec(folder, images=name, test_images="val")
+    with pytest.raises(DataError, match="the class is 'dog', expected one of"):
+        load_data(both, "test")  # no training picture has a dog
+    annotate(folder, 0, [thing("dog", 3, 2, 6, 6)])
+    assert load_data(both, "test").x[:, 0, 0, 0].tolist() == [1]
+    assert load_data(both).x[:, 0, 0, 0].tolist() == [2, 0]
+
+
+def test_without_a_training_list_what_the_test_names_is_left_out(folder):
+    lists(folder, val="0\n")
+    data = spec(folder, test_images="val")
+    assert load_data(data).x[:, 0, 0, 0].tolist() == [1, 2]
+    assert load_data(data, "test").x[:, 0, 0, 0].tolist() == [0]
+
+
+def test_the_lists_of_one_class_name_pictures_with_a_flag(folder):
+    lists(folder, dog_train="0 -1\n1  1\n2 0\n")
+    assert len(load_data(spec(folder, images="dog_train")).y) == 3
+
+
+def test_a_list_of_a_folder_of_the_test_is_its_own(folder, tmp_path):
+    other = tmp_path / "test"
+    other.mkdir()
+    for number in (7, 8):
+        annotate(other, number, [thing("dog", 3, 2, 6, 6)])
+    lists(other, some="8\n")
+    test = load_data(spec(folder, test=str(other), test_images="some"), "test")
+    assert test.x[:, 0, 0, 0].tolist() == [8]
+
+
+def test_faults_of_a_list_are_named_by_its_line(folder):
+    lists(folder, train="0\nnone\n2\n0\n", val="1\n2\n", empty="\n")
+    with pytest.raises(DataError) as caught:
+        load_data(spec(folder, images="train"))
+    assert "train.txt line 2: " in str(caught.value)
+    assert "has no none.xml, expected an annotation" in str(caught.value)
+    assert "train.txt line 4: 0 stands in " in str(caught.value)
+    skipped = load_data(spec(folder, images="train", errors="skip"))
+    assert (len(skipped.y), len(skipped.skipped)) == (2, 2)
+    with pytest.raises(DataError, match=r"val.txt line 2: 2 stands in .*train.txt line 3, too"):
+        load_data(spec(folder, images="train", test_images="val"), "test")
+    with pytest.raises(DataError, match=r"there are \['empty', 'train', 'val'\]"):
+        load_data(spec(folder, images="trian"))
+    with pytest.raises(DataError, match="names no picture, expected one a line"):
+        load_data(spec(folder, images="empty"))
+
+
 def test_a_size_of_zero_is_not_known_and_a_wrong_one_is_an_error(folder):
     annotate(folder, 3, [thing("cat", 3, 2, 6, 6)], "<size><width>0</width></size>")
     assert len(load_data(spec(folder)).y) == 4
