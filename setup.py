@@ -18,6 +18,7 @@ CORE = [
 ]
 NNI = [
     "nni==3.0",
+    "psutil>=6",
     # nnictl imports pkg_resources, which setuptools 81 removed.
     "setuptools<81",
     # Newer releases hang nnictl and nni.nas.

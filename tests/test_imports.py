@@ -47,7 +47,8 @@ LIBRARIES = {
     | {"autokeras", "keras", "keras_tuner", "sklearn", "tensorflow", "tree"}
     | {"matplotlib", "networkx", "PIL", "pycocotools"},
     "hosts": CORE
-    | {"autokeras", "keras", "keras_tuner", "nni", "packaging", "sklearn", "tensorflow", "tree"},
+    | {"autokeras", "keras", "keras_tuner", "nni", "packaging", "psutil"}
+    | {"sklearn", "tensorflow", "tree"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

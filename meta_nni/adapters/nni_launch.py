@@ -6,25 +6,27 @@ NNI 3.0's manager
 - serves its page to all networks without a password, though it can start any command,
 - gives a tuner ten seconds to start, too few on a busy machine, and waits for a dead one.
 
-All is mended in the manager's process, a Node program, by the files in `nni_manager/` that
-`NODE_OPTIONS` makes it load first; NNI's own files stay unchanged. Workers of NNI's remote
-service reach the manager through the ssh connection that it has to them.
+And nnictl gives an experiment to whichever manager answers at its port, see `nni_port`; that is
+mended in nnictl's process, the rest in the manager's, a Node program, by the files in
+`nni_manager/` that `NODE_OPTIONS` makes it load first; NNI's own files stay unchanged. Workers of
+NNI's remote service reach the manager through the ssh connection that it has to them.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import socket
 import sys
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-__all__ = ["free_port", "mended", "run_nnictl"]
+from meta_nni.adapters.nni_port import listens
+
+__all__ = ["mended", "run_nnictl"]
 
 _PRELOAD = Path(__file__).parent / "nni_manager" / "index.js"
-_FIRST_PORT = 8080  # nnictl's own
 _PATIENCE_SECONDS = 20
 
 
@@ -39,50 +41,56 @@ def mended(environment: Mapping[str, str]) -> dict[str, str]:
     return {**environment, "NODE_OPTIONS": f"{theirs} {ours}".strip()}
 
 
-def free_port(first: int = _FIRST_PORT) -> int:
-    """Returns the first port from `first` on that is free, and the next one too.
-
-    NNI's remote services take two.
-
-    Raises:
-        OSError: None of the next thousand is free.
-    """
-    for port in range(first, min(first + 1000, 65535)):
-        if not _taken(port) and not _taken(port + 1):
-            return port
-    raise OSError(f"no two free ports from {first} on; end what listens there")
-
-
-def _taken(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def run_nnictl(arguments: Sequence[str]) -> None:
+def run_nnictl(arguments: Sequence[str], on_listening: Callable[[], None] = lambda: None) -> None:
     """Does what nnictl does, with a mended manager and more patience on a busy machine.
 
     Args:
         arguments: Of nnictl, such as `["create", "--config", "config.yml"]`.
+        on_listening: Called when the manager listens.
 
     Raises:
         SystemExit: nnictl refuses, or does not know the arguments; it has said why.
-        Exception: whatever else nnictl raises.
+        Exception: whatever else nnictl raises; RuntimeError if another experiment's manager
+            answers at the port.
     """
-    from nni.experiment import launcher
     from nni.tools.nnictl import nnictl
 
     environment, argv = dict(os.environ), sys.argv
-    # nnictl gives the manager three seconds to answer, then kills it.
-    check, launcher._check_rest_server = (
-        launcher._check_rest_server,
-        partial(launcher._check_rest_server, retry=_PATIENCE_SECONDS),
-    )
     os.environ.update(mended(environment))
     sys.argv = ["nnictl", *arguments]
     try:
-        nnictl.parse_args()
+        with _mended_check(on_listening):
+            nnictl.parse_args()
     finally:
-        launcher._check_rest_server = check
         sys.argv = argv
         os.environ.clear()
         os.environ.update(environment)
+
+
+@contextmanager
+def _mended_check(on_listening: Callable[[], None]) -> Iterator[None]:
+    """Has nnictl wait longer for the manager, and find out whose manager answers."""
+    from nni.experiment import launcher
+
+    start, check = launcher._start_rest_server, launcher._check_rest_server
+    started: list[Any] = []
+
+    def start_and_note(nni_manager_args: Any, run_mode: Any) -> Any:
+        started.append(start(nni_manager_args, run_mode))
+        return started[-1]
+
+    def check_whose(port: int, url_prefix: str | None = None) -> None:
+        # nnictl gives the manager three seconds to answer, then kills it.
+        check(port, retry=_PATIENCE_SECONDS, url_prefix=url_prefix)
+        if started and not listens(started[-1], port):
+            raise RuntimeError(
+                f"at port {port} another experiment answers, which was started at the same time; "
+                "start this one again, at another --port"
+            )
+        on_listening()
+
+    launcher._start_rest_server, launcher._check_rest_server = start_and_note, check_whose
+    try:
+        yield
+    finally:
+        launcher._start_rest_server, launcher._check_rest_server = start, check

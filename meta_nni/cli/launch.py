@@ -34,22 +34,26 @@ def add_command(commands: Commands) -> None:
 
 
 def _launch(arguments: argparse.Namespace) -> None:
-    from meta_nni.adapters.nni_launch import free_port, run_nnictl
+    from meta_nni.adapters.nni_launch import run_nnictl
+    from meta_nni.adapters.nni_port import reserved_port
 
     command = _what(arguments)
-    port = free_port() if arguments.port is None else arguments.port
-    command += ["--port", str(port)]
     command += ["--debug"] * arguments.debug + ["--foreground"] * arguments.foreground
+    try:
+        with reserved_port(arguments.port) as (port, release):
+            _say(port)
+            run_nnictl([*command, "--port", str(port)], release)
+    except Exception as error:
+        raise CommandError(f"nnictl failed: {type(error).__name__}: {error}") from error
+
+
+def _say(port: int) -> None:
     print(
         f"NNI's page will be at http://127.0.0.1:{port}, for this machine alone; to see it from "
         "another, run there:\n"
         f"  ssh -N -L {port}:127.0.0.1:{port} {getpass.getuser()}@{socket.gethostname()}",
         flush=True,
     )
-    try:
-        run_nnictl(command)
-    except Exception as error:
-        raise CommandError(f"nnictl failed: {type(error).__name__}: {error}") from error
 
 
 def _what(arguments: argparse.Namespace) -> list[str]:

@@ -1,13 +1,15 @@
 import logging
 import os
 import socket
+import subprocess
 import sys
 
 import pytest
 from nni.experiment.config.utils import unset_base_path
 from nni.tools.nnictl import nnictl
 
-from meta_nni.adapters.nni_launch import free_port, mended
+from meta_nni.adapters.nni_launch import mended
+from meta_nni.adapters.nni_port import free_port, reserved_port
 from meta_nni.cli import main
 
 
@@ -46,7 +48,7 @@ def test_does_what_nnictl_create_does(started, config, capsys):
 
 def test_passes_nnictls_options_on(started, config):
     main(["launch", str(config), "-p", "8123", "-d", "-f", "--url_prefix", "a/b"])
-    options = ["--url_prefix", "a/b", "--port", "8123", "--debug", "--foreground"]
+    options = ["--url_prefix", "a/b", "--debug", "--foreground", "--port", "8123"]
     assert command(started) == ["create", "--config", str(config), *options]
 
 
@@ -66,6 +68,58 @@ def test_a_port_whose_neighbour_is_taken_is_not_free():
     with socket.create_server(("127.0.0.1", 0)) as server:
         taken = server.getsockname()[1]
         assert free_port(taken - 1) > taken
+
+
+def test_ports_of_launches_at_the_same_time_differ():
+    with reserved_port() as (one, release), reserved_port() as (other, _):
+        assert other > one + 1  # a remote service takes the next one, too
+        release()
+        with reserved_port() as (again, _):
+            assert again == one
+
+
+def test_a_reservation_ends_with_its_launch(started, config):
+    main(["launch", str(config)])
+    main(["launch", str(config)])
+    first, second = (argv[-1] for argv, _ in started)
+    assert first == second
+
+
+SERVER = """
+import socket, sys, time
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+time.sleep(60)
+"""
+
+
+def test_another_experiments_manager_is_not_taken_for_ones_own(monkeypatch, config, capsys):
+    from nni.experiment import launcher
+
+    code, processes = [SERVER], []
+
+    def manager(arguments, mode):
+        processes.append(subprocess.Popen([sys.executable, "-c", code[0], str(port)]))
+        return processes[-1]
+
+    def create():
+        launcher._start_rest_server(None, None)
+        launcher._check_rest_server(port, url_prefix=None)
+
+    monkeypatch.setattr(launcher, "_check_rest_server", lambda port, retry, url_prefix: None)
+    monkeypatch.setattr(launcher, "_start_rest_server", manager)
+    monkeypatch.setattr(nnictl, "parse_args", create)
+    before = launcher._start_rest_server, launcher._check_rest_server
+    port = free_port(20000)
+    try:
+        assert main(["launch", str(config), "--port", str(port)]) == 0
+        code[0] = "raise SystemExit(1)"  # as NNI's manager where the port is taken
+        assert main(["launch", str(config), "--port", str(port)]) == 1
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    assert f"at port {port} another experiment answers" in capsys.readouterr().err
+    assert (launcher._start_rest_server, launcher._check_rest_server) == before
 
 
 @pytest.mark.parametrize(
