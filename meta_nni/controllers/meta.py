@@ -17,7 +17,7 @@ from meta_nni.controllers.feasibility import Count
 from meta_nni.controllers.fidelity import at_full_budget
 from meta_nni.controllers.fresh import draw_fresh
 from meta_nni.controllers.observed import Observed
-from meta_nni.policy.cost import CostModel, log_seconds
+from meta_nni.policy.cost import CostModel, Seconds, last_timed
 from meta_nni.policy.neural import NeuralPolicy
 from meta_nni.policy.posterior import expected_improvement
 from meta_nni.policy.refresh import refresh
@@ -109,15 +109,15 @@ class MetaController:
     def _propose(self, history: History, count: int, rng: np.random.Generator) -> list[Suggestion]:
         observed = Observed.of(history, self._policy, self._encoded)
         aims = None if self._aims is None else self._aims.at(history, rng)
+        seconds = self._seconds(history)
         seen = self._encoded.keys(history.trials)
         suggestions: list[Suggestion] = []
         for number in range(len(history.trials), len(history.trials) + count):
-            explores = _explores(number)
-            chosen = self._choose(history, observed, aims, number, explores, seen, rng)
+            chosen = self._choose(history, observed, aims, seconds, number, seen, rng)
             if chosen is None:
                 break
             seen |= set(chosen.keys)
-            suggestions.append(self._suggest(history, observed, chosen, number, explores, rng))
+            suggestions.append(self._suggest(history, observed, chosen, seconds, number, rng))
             if len(suggestions) < count:
                 observed = observed.believing(chosen.x, chosen.features)
                 aims = None if aims is None else aims.believing(chosen)
@@ -128,8 +128,8 @@ class MetaController:
         history: History,
         observed: Observed,
         aims: AimsNow | None,
+        seconds: Seconds | None,
         number: int,
-        explores: bool,
         seen: set[str],
         rng: np.random.Generator,
     ) -> Pool | None:
@@ -149,7 +149,8 @@ class MetaController:
                 return pool.take([int(rng.integers(len(pool.configs)))])
             return aims.first_allowed(pool.take(rng.permutation(len(pool.configs))))
         pool = _screened(pool, observed, aims, rng)
-        score = self._score(history, observed, aims, pool, explores)
+        explores = _explores(number)
+        score = self._score(observed, aims, seconds, pool, explores)
         taken = seen | set(pool.keys)
         for _ in range(_NUM_REFINED):
             best = pool.configs[int(np.argmax(score))]
@@ -157,18 +158,18 @@ class MetaController:
             near = near if aims is None else aims.likely(near)
             if not near.configs:
                 break
-            more = self._score(history, observed, aims, near, explores)
+            more = self._score(observed, aims, seconds, near, explores)
             pool, score = pool + near, np.concatenate([score, more])
-        chosen = self._cheapest(history, pool, score)
+        chosen = _cheapest(pool, score, seconds)
         if aims is None or aims.allows(chosen):
             return chosen
         return aims.first_allowed(pool.take(np.argsort(-score, kind="stable")))
 
     def _score(
         self,
-        history: History,
         observed: Observed,
         aims: AimsNow | None,
+        seconds: Seconds | None,
         pool: Pool,
         explores: bool,
     ) -> Floats:
@@ -182,29 +183,19 @@ class MetaController:
             return prediction.mean
         else:
             gain = expected_improvement(prediction, float(z.max()))
-        seconds = self._seconds(history, pool) if self._per_second else None
-        return gain if seconds is None else gain / seconds
+        return gain / seconds(pool.x) if self._per_second and seconds is not None else gain
 
-    def _cheapest(self, history: History, pool: Pool, score: Floats) -> Pool:
-        seconds = self._seconds(history, pool)
-        if seconds is None:
-            return pool.take([int(np.argmax(score))])
-        enough = score.max() - _NEARLY * float(score.max() - np.median(score))
-        return pool.take([int(np.argmin(np.where(score >= enough, seconds, np.inf)))])
-
-    def _seconds(self, history: History, pool: Pool) -> Floats | None:
-        logs = [log_seconds(trial) for trial in history.trials]
-        timed = [t for t, log in zip(history.trials, logs, strict=True) if log is not None]
-        own = np.array([log for log in logs if log is not None])
-        return self._cost.predict(pool.x, self._encoded(timed)[0], own)
+    def _seconds(self, history: History) -> Seconds | None:
+        timed, logs = last_timed(history.trials)
+        return self._cost.after(self._encoded(timed)[0], logs)
 
     def _suggest(
         self,
         history: History,
         observed: Observed,
         chosen: Pool,
+        seconds: Seconds | None,
         number: int,
-        explores: bool,
         rng: np.random.Generator,
     ) -> Suggestion:
         prediction = observed.posterior.predict(chosen.x, chosen.features)
@@ -214,19 +205,19 @@ class MetaController:
             std = observed.warp.deviation(
                 float(prediction.mean[0]), _CURSE * float(prediction.std[0])
             )
-        seconds = self._seconds(history, chosen)
         space = history.run.space
         # A stream of its own: explaining does not change what is proposed.
         near = self._candidates.encoded(space.neighbours(chosen.configs[0], rng.spawn(1)[0]), set())
         evidence = explain(self._policy, observed, chosen, near, space)
         warm = len(self._policy.sources) > 0
         cold_start = not warm and number < _INITIAL
+        explored = cold_start or (warm and _explores(number))
         return Suggestion(
             chosen.configs[0],
-            "exploration" if cold_start or (warm and explores) else _SOURCES[bool(observed.trials)],
+            "exploration" if explored else _SOURCES[bool(observed.trials)],
             mean,
             std,
-            None if seconds is None else float(seconds[0]),
+            None if seconds is None else float(seconds(chosen.x)[0]),
             "drawn at random: nothing is known yet"
             if cold_start
             else in_words(evidence, len(observed.trials)),
@@ -240,6 +231,14 @@ _SOURCES = {False: "zero-shot", True: "adapted"}
 def _explores(number: int) -> bool:
     """Whether trial `number` is kept for the cold model."""
     return number % 8 == 7
+
+
+def _cheapest(pool: Pool, score: Floats, seconds: Seconds | None) -> Pool:
+    """The best candidate; among about equals the one that is expected to be cheapest."""
+    if seconds is None:
+        return pool.take([int(np.argmax(score))])
+    enough = score.max() - _NEARLY * float(score.max() - np.median(score))
+    return pool.take([int(np.argmin(np.where(score >= enough, seconds(pool.x), np.inf)))])
 
 
 def _screened(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +13,12 @@ import numpy.typing as npt
 from meta_nni.policy.source import Source
 from meta_nni.trial import Trial
 
-__all__ = ["CostModel", "log_seconds"]
+__all__ = ["CostModel", "Seconds", "last_timed", "log_seconds"]
 
 Floats = npt.NDArray[np.float64]
 
 _RIDGE = 0.3  # variance of log seconds that configs do not explain, over that of an effect
+_MAX_TIMED = 512
 _SHORTEST, _LONGEST = 1e-6, 1e9  # seconds; no training takes less or more
 
 
@@ -43,11 +46,10 @@ class CostModel:
                 self._means.append((x.mean(0), float(y.mean())))
                 self._weights.append(float(weight) + 1e-9)
 
-    def predict(self, x: Floats, own_x: Floats, own_logs: Floats) -> Floats | None:
-        """Returns seconds for N candidates (N, P, F), shape (N,); None if nothing is known.
+    def after(self, own_x: Floats, own_logs: Floats) -> Seconds | None:
+        """Returns what is known after the run's own trials; None if nothing is.
 
         Args:
-            x: `vectors` of the candidates.
             own_x: `vectors` of the run's trials that were timed, shape (T, P, F).
             own_logs: Log seconds of these trials, shape (T,).
         """
@@ -61,7 +63,34 @@ class CostModel:
             return None
         beta = _solve(np.asarray(gram), np.asarray(moment))
         level = np.average([log - row @ beta for row, log in means], weights=weights)
-        return np.asarray(np.exp(level + _flat(x) @ beta), float)
+        return Seconds(float(level), beta)
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """What a training takes: `log s = level + x beta`.
+
+    Attributes:
+        level: Of the run.
+        beta: Effects of the features, shape (P F,).
+    """
+
+    level: float
+    beta: Floats
+
+    def __call__(self, x: Floats) -> Floats:
+        """Returns seconds for N candidates (N, P, F), shape (N,)."""
+        return np.asarray(np.exp(self.level + _flat(x) @ self.beta), float)
+
+
+def last_timed(trials: Sequence[Trial]) -> tuple[list[Trial], Floats]:
+    """Returns those of a run's trials that were timed, and their log seconds.
+
+    Of more than 512 the last ones, so that a decision does not take longer and longer.
+    """
+    logs = ((trial, log_seconds(trial)) for trial in reversed(trials))
+    timed = [*islice(((trial, log) for trial, log in logs if log is not None), _MAX_TIMED)][::-1]
+    return [trial for trial, _ in timed], np.array([log for _, log in timed], float)
 
 
 def log_seconds(trial: Trial) -> float | None:

@@ -102,11 +102,13 @@ def test_encoded_trials_are_those_of_the_trials_asked_for():
     policy = train(Problem(0).run(), [Problem(1).history(20)], np.random.default_rng(0))
     encoded = EncodedTrials(SPACE, policy)
     history, other = Problem(0).history(9), Problem(0).history(9, seed=1)
-    for trials in (history.trials[:4], history.trials, other.trials[::-1], ()):
+    many = Problem(0).history(40, seed=2)  # more than the arrays hold at first
+    for trials in (history.trials[:4], history.trials, other.trials[::-1], (), many.trials):
         x, features = encoded(trials)
         assert np.array_equal(x, vectors(SPACE, [trial.config for trial in trials]))
         assert features == pytest.approx(policy.features(x))
         assert features.shape == (len(trials), 1)
+        assert encoded.keys(trials) == set(keys(SPACE, [trial.config for trial in trials]))
 
 
 def test_climbing_finds_better_configs_than_were_drawn(large):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from synthetic import CONFIGS, SPACE, Problem
 
-from meta_nni.policy.cost import CostModel, log_seconds
+from meta_nni.policy.cost import CostModel, last_timed, log_seconds
 from meta_nni.policy.kernel import vectors
 from meta_nni.policy.source import Source
 from meta_nni.trial import Result, Suggestion, Trial
@@ -42,7 +42,7 @@ def off(predicted, factor):
 
 def test_seconds_follow_the_law_of_the_sources():
     model = CostModel([timed(10.0, 0), timed(10.0, 1)], np.array([0.5, 0.5]))
-    predicted = model.predict(X, *NOTHING)
+    predicted = model.after(*NOTHING)(X)
     assert predicted.shape == (256,)
     assert off(predicted, 10.0) < 0.15
 
@@ -56,13 +56,13 @@ def test_effects_are_those_of_ridge_regression_within_runs():
     beta = np.linalg.solve(gram, apart.T @ np.concatenate([b - b.mean() for b in y]))
     levels = [b.mean() - a.mean(0) @ beta for a, b in zip(x, y, strict=True)]
     expected = np.exp(weights @ levels + X.reshape(len(X), -1) @ beta)
-    assert CostModel(sources, weights).predict(X, *NOTHING) == pytest.approx(expected)
+    assert CostModel(sources, weights).after(*NOTHING)(X) == pytest.approx(expected)
 
 
 def test_the_level_before_any_trial_is_the_weighted_mean_of_the_sources():
     sources = [timed(1.0, 0), timed(100.0, 1)]
     for weights, level in (([0.5, 0.5], 10.0), ([1.0, 0.0], 1.0), ([0.0, 1.0], 100.0)):
-        predicted = CostModel(sources, np.array(weights)).predict(X, *NOTHING)
+        predicted = CostModel(sources, np.array(weights)).after(*NOTHING)(X)
         assert off(predicted, level) < 0.2
 
 
@@ -70,16 +70,27 @@ def test_a_slower_machine_moves_the_level_only():
     model = CostModel([timed(1.0, 0), timed(100.0, 1)], np.array([0.5, 0.5]))
     own = [3, 77, 200]
     logs = np.log([700.0 * law(CONFIGS[i]) for i in own])
-    assert off(model.predict(X, X[own], logs), 700.0) < 0.2
+    assert off(model.after(X[own], logs)(X), 700.0) < 0.2
 
 
 def test_without_sources_the_runs_own_trials_teach_the_law():
     model = CostModel([], np.zeros(0))
-    assert model.predict(X, *NOTHING) is None
+    assert model.after(*NOTHING) is None
     own = np.random.default_rng(0).choice(256, 40, replace=False)
     logs = np.log([5.0 * law(CONFIGS[i]) for i in own])
-    assert off(model.predict(X, X[own], logs), 5.0) < 0.2
-    assert model.predict(X, X[[9]], np.log([4.0])) == pytest.approx(np.full(256, 4.0))
+    assert off(model.after(X[own], logs)(X), 5.0) < 0.2
+    assert model.after(X[[9]], np.log([4.0]))(X) == pytest.approx(np.full(256, 4.0))
+
+
+def test_of_very_many_trials_the_last_count():
+    trials = [
+        Trial(str(n), n, Suggestion({}, "random"), "completed", Result(0.5, seconds=n % 3))
+        for n in range(1200)
+    ]
+    timed, logs = last_timed(trials)
+    assert [trial.number for trial in timed] == [n for n in range(1200) if n % 3][-512:]
+    assert logs == pytest.approx(np.log([trial.result.seconds for trial in timed]))
+    assert [trial.number for trial in last_timed(trials[:9])[0]] == [1, 2, 4, 5, 7, 8]
 
 
 def test_sources_that_were_not_timed_do_not_count():
@@ -88,8 +99,8 @@ def test_sources_that_were_not_timed_do_not_count():
         untimed,
         trials=tuple(dataclasses.replace(t, result=Result(t.value)) for t in untimed.trials),
     )
-    assert CostModel([bare], np.array([1.0])).predict(X, *NOTHING) is None
-    both = CostModel([bare, timed(10.0, 0)], np.array([0.9, 0.1])).predict(X, *NOTHING)
+    assert CostModel([bare], np.array([1.0])).after(*NOTHING) is None
+    both = CostModel([bare, timed(10.0, 0)], np.array([0.9, 0.1])).after(*NOTHING)(X)
     assert off(both, 10.0) < 0.2
 
 
