@@ -19,6 +19,7 @@ from meta_nni.cli.reasons import reasons
 from meta_nni.cli.spaces import named_space
 from meta_nni.cli.text import labelled, shown
 from meta_nni.knowledge import shipped_knowledge
+from meta_nni.policy.source import bears_on
 from meta_nni.space import SearchSpace
 from meta_nni.store import ExperienceStore
 from meta_nni.store_checkpoints import first_checkpoint
@@ -136,7 +137,7 @@ def _document(
     return {
         "task": run.task.name,
         "metafeatures": dict(run.task.metafeatures),
-        "sources": len(_sharing(run.space, sources)),
+        "sources": sum(bears_on(source, run.space) for source in sources),
         "proposals": [
             {
                 "config": trial.config,
@@ -152,16 +153,12 @@ def _document(
     }
 
 
-def _sharing(space: SearchSpace, sources: list[History]) -> list[History]:
-    return [h for h in sources if h.completed and space.shared_fraction(h.run.space) > 0]
-
-
 def _known(space: SearchSpace, sources: list[History]) -> str:
-    sharing = _sharing(space, sources)
-    if not sharing:
-        return f"none of {len(sources)} earlier runs has a parameter of this space; a cold start"
-    trials = sum(len(history.completed) for history in sharing)
-    return f"proposed from {trials} trials of {len(sharing)} earlier runs"
+    known = [source for source in sources if bears_on(source, space)]
+    if not known:
+        return f"none of {len(sources)} earlier runs knows enough of this space; a cold start"
+    trials = sum(len(history.completed) for history in known)
+    return f"proposed from {trials} trials of {len(known)} earlier runs"
 
 
 def _described(trial: Explanation, suggestion: Suggestion) -> list[tuple[str, str]]:

@@ -35,10 +35,11 @@ def reasons(trial: Explanation, whole: bool) -> Iterator[tuple[str, str]]:
         yield next(labels), chance
     if evidence.own:
         yield "this run", _trials(evidence.own[:most])
-    if evidence.decisions:
+    matter = [each for each in evidence.decisions if each.effect]
+    if matter:
         effects = [
             f"{shown(each.parameter, 40)}={_value(each.value)}{HOLD}{each.effect:+.2g}"
-            for each in evidence.decisions[:most]
+            for each in matter[:most]
         ]
         yield "decisions", ", ".join(effects)
 

@@ -12,7 +12,7 @@ from meta_nni.policy.warp import Warp, normal_scores
 from meta_nni.space import SearchSpace
 from meta_nni.trial import History, Trial
 
-__all__ = ["MAX_TRIALS", "MIN_TRIALS", "Source"]
+__all__ = ["MAX_TRIALS", "MIN_TRIALS", "Source", "bears_on"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -56,12 +56,10 @@ class Source:
         max_trials: int = MAX_TRIALS,
     ) -> Source | None:
         """Returns the source, or None where the run says nothing about `space`."""
-        origin = history.run.space
-        theirs = {(p.path, p.type) for p in origin.parameters}
-        mask = np.array([(p.path, p.type) in theirs for p in space.parameters])
-        ended = [*history.completed, *history.failed]
-        if len(ended) < MIN_TRIALS or not history.completed or mask.mean() < _MIN_SHARED:
+        if not bears_on(history, space):
             return None
+        origin = history.run.space
+        ended = [*history.completed, *history.failed]
         if len(ended) > max_trials:
             ended = [ended[i] for i in rng.choice(len(ended), max_trials, replace=False)]
         sign = history.run.task.sign
@@ -72,9 +70,23 @@ class Source:
         order = np.argsort(-values, kind="stable")
         ended, values = [ended[i] for i in order], values[order]
         x = vectors(space, [trial.config for trial in ended], origin)
+        mask = _shared(origin, space)
         return cls(history, tuple(ended), x, normal_scores(values), mask, Warp.fit(finite))
 
     @property
     def name(self) -> str:
         """The task's name."""
         return self.history.run.task.name
+
+
+def bears_on(history: History, space: SearchSpace) -> bool:
+    """Whether an earlier run has trials enough, and parameters enough of `space`."""
+    num_ended = len(history.completed) + len(history.failed)
+    shared = float(_shared(history.run.space, space).mean())
+    return num_ended >= MIN_TRIALS and bool(history.completed) and shared >= _MIN_SHARED
+
+
+def _shared(origin: SearchSpace, space: SearchSpace) -> npt.NDArray[np.bool_]:
+    """Which parameters of `space` a run of `origin` has tried, (P,)."""
+    theirs = {(p.path, p.type) for p in origin.parameters}
+    return np.array([(p.path, p.type) in theirs for p in space.parameters])

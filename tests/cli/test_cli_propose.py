@@ -116,6 +116,16 @@ def test_without_a_store_of_ones_own(
     assert not (tmp_path / "none").exists()
 
 
+def test_runs_that_know_too_little_of_the_space_are_not_counted(
+    data: str, store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The knowledge that ships shares an optimizer and a learning rate with this space.
+    assert main(["propose", "--data", data, "--space", "cnn_small", "--store", store]) == 0
+    out = capsys.readouterr().out
+    assert "earlier runs knows enough of this space; a cold start" in out
+    assert "decisions" not in out  # no value is better than another yet
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
