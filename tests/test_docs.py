@@ -26,6 +26,7 @@ EXPECTED = {
     "autokeras": ["image_classifier-"],
     "your-data": [
         "tabular classification ['no', 'yes'] 40",
+        "proposal 1",
         "people.csv line 42: the column 'age' is 'old', expected a number",
         "people.csv line 43: 2 cells, expected 3: one per column",
         "2 left out",
