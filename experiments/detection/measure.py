@@ -5,7 +5,7 @@
 Trains the best config again, with several seeds, exports it, and measures the exported model on
 the test pictures, which no trial saw. Beside it: the same network before training, and boxes
 that know classes only (of each class its mean box, with its share of boxes as the score).
-Writes `results.md`, `predictions.png` and the trials as measured, `trials.jsonl`.
+Writes `results.md`, `predictions.jpg` and the trials as measured, `trials.jsonl`.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     (HERE / "results.md").write_text(_report(history, rows, problem.y_val, y_test), "utf-8")
     shown, found = slice(_SHOWN), rows[2][2]
     names = [str(name) for name in problem.classes]
-    draw_boxes(test.x[shown], found[shown], names, HERE / "predictions.png", y_test[shown])
+    draw_boxes(test.x[shown], found[shown], names, HERE / "predictions.jpg", y_test[shown])
 
 
 def prior_boxes(problem: Problem, count: int) -> Array:
