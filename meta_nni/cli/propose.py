@@ -89,11 +89,16 @@ def _propose(arguments: argparse.Namespace) -> None:
 def _task(arguments: argparse.Namespace) -> Task:
     from meta_nni.data import DataError, load_data
     from meta_nni.metafeatures import compute_metafeatures
+    from meta_nni.models.evaluator import check_fit
 
     spec = data_spec(arguments.data)
     try:
         data = load_data(spec)
     except DataError as error:
+        raise CommandError(str(error)) from None
+    try:
+        check_fit(arguments.space, data.kind, data.target)
+    except ValueError as error:
         raise CommandError(str(error)) from None
     rng = np.random.default_rng(0)  # MetaTuner's: the same data, the same metafeatures
     metafeatures = compute_metafeatures(data, rng, seconds=_METAFEATURE_SECONDS)

@@ -21,7 +21,7 @@ from meta_nni.trial import Config, Result
 if TYPE_CHECKING:
     from meta_nni.models.training import Candidate, Fitted
 
-__all__ = ["KerasEvaluator"]
+__all__ = ["KerasEvaluator", "check_fit"]
 
 
 class _Space(NamedTuple):
@@ -44,6 +44,26 @@ _SPACES: dict[str, _Space] = {
 for _kind in ("image", "text", "tabular"):
     _SPACES[f"autokeras_{_kind}"] = _Space("autokeras", _kind, ("classification",))
     _SPACES[f"autokeras_{_kind}_regression"] = _Space("autokeras", _kind, ("regression",))
+
+
+def check_fit(space: str, kind: str, target: str) -> None:
+    """Checks that a space is for a kind of data; one that does not ship is for any.
+
+    Args:
+        space: Its name.
+        kind: Of the rows, such as "image".
+        target: What is predicted, such as "regression".
+
+    Raises:
+        ValueError: It is not; the message names those that are.
+    """
+    known = _SPACES.get(space)
+    fitting = [name for name, e in _SPACES.items() if e.kind == kind and target in e.targets]
+    if known is not None and space not in fitting:
+        raise ValueError(
+            f"space {space!r} is for {known.kind} {' and '.join(known.targets)}, the data "
+            f"is {kind} {target}; use one of {fitting}"
+        )
 
 
 @dataclass
@@ -260,17 +280,8 @@ class KerasEvaluator:
         """Checks that space, data and model settings fit, and loads the space's module."""
         if self.space not in _SPACES:
             raise ValueError(f"space is {self.space!r}, expected one of {sorted(_SPACES)}")
-        known, problem = _SPACES[self.space], self.problem
-        if known.kind != problem.kind or problem.target not in known.targets:
-            fitting = [
-                name
-                for name, space in _SPACES.items()
-                if space.kind == problem.kind and problem.target in space.targets
-            ]
-            raise ValueError(
-                f"space {self.space!r} is for {known.kind} {' and '.join(known.targets)}, the data "
-                f"is {problem.kind} {problem.target}; use one of {fitting}"
-            )
+        known = _SPACES[self.space]
+        check_fit(self.space, self.problem.kind, self.problem.target)
         module = importlib.import_module(f"meta_nni.models.{known.module}")
         build: Callable[..., Candidate] = module.build
         unknown = sorted(set(self.model) - set(_settings(build)))

@@ -120,7 +120,7 @@ def test_runs_that_know_too_little_of_the_space_are_not_counted(
     data: str, store: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # The knowledge that ships shares an optimizer and a learning rate with this space.
-    assert main(["propose", "--data", data, "--space", "cnn_small", "--store", store]) == 0
+    assert main(["propose", "--data", data, "--space", "mlp", "--store", store]) == 0
     out = capsys.readouterr().out
     assert "earlier runs knows enough of this space; a cold start" in out
     assert "decisions" not in out  # no value is better than another yet
@@ -155,3 +155,12 @@ def test_refusals_take_one_line(
     assert captured.out == ""
     assert expected in captured.err
     assert captured.err.count("\n") == 1
+
+
+def test_a_space_of_another_kind_of_data_is_refused(
+    data: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["propose", "--data", data, "--space", "cnn_small"]) == 1
+    said = capsys.readouterr().err
+    assert "space 'cnn_small' is for image classification and regression, the data is" in said
+    assert "tabular classification; use one of ['mlp', 'autokeras_tabular']" in said

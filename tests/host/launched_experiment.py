@@ -33,8 +33,9 @@ class LaunchedExperiment(NniExperiment):
         }
         path = self.folder / "config.yml"
         path.write_text(yaml.safe_dump(config))
-        self.port = free_port()
-        output = self.meta_nni("launch", str(path), "--port", str(self.port))
+        chosen = [] if self.port is None else ["--port", str(free_port())]
+        output = self.meta_nni("launch", str(path), *chosen)
+        self.port = int(re.search(r"page will be at http://127.0.0.1:(\d+)", output).group(1))
         self.id = re.search(r'nnictl stop (\w+)"', output).group(1)
 
     def meta_nni(self, *arguments):

@@ -1,6 +1,7 @@
 """`meta-nni launch`: NNI's page shows what the trials ran, to this machine alone."""
 
 import socket
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from launched_experiment import LaunchedExperiment
@@ -72,3 +73,26 @@ def test_a_tuner_that_ends_is_not_waited_for(tmp_path):
         assert "MetaTuner has no argument 'stor'" in experiment.text("nnictl_stderr.log")
     finally:
         experiment.close()
+
+
+@pytest.mark.slow
+def test_experiments_that_start_at_the_same_time_have_managers_of_their_own(tmp_path):
+    experiments = []
+    try:
+        for number in range(3):
+            (tmp_path / str(number)).mkdir()
+            experiments.append(LaunchedExperiment(tmp_path / str(number)))
+            experiments[-1].port = None  # the first free one
+        with ThreadPoolExecutor(3) as pool:
+            launches = [
+                pool.submit(each.launch, "dying_trial.py", SPACE, trials=1) for each in experiments
+            ]
+            for launch in launches:
+                launch.result()
+        assert len({each.port for each in experiments}) == 3
+        for each in experiments:
+            each.wait("DONE", timeout=180)
+            each.wait_for_results(1)
+    finally:
+        for each in experiments:
+            each.close()
