@@ -250,6 +250,18 @@ class TestImportance:
         ]
         assert [each.best for each in found] == [0.002, "conv"]
 
+    def test_what_nothing_is_expected_of_is_left_out(self) -> None:
+        evidence = {
+            "decisions": [{"parameter": "rate", "value": 1, "effect": 0.0}],
+            "own": [{"number": 0, "value": 0.5, "weight": 0.0}],
+        }
+        trials = (trial(0, 0.5, evidence=evidence),)
+        explained = [explain_trial(each) for each in trials]
+        assert expected_effects(History(make_run(), trials), explained) == []
+        drawn = based_on(explained)
+        assert drawn is not None
+        assert not [bar for bar in drawn[0].iter("rect") if "share-unnamed" in bar.get("class", "")]
+
     def test_explained_shares_are_omega_squared(self) -> None:
         """By hand: groups 1,2,3 / 5,6,7 / 9,10,11 have SSB 96, SSW 6, MSW 1; 94 / 103."""
         depths, values = [1, 1, 1, 2, 2, 2, 3, 3, 3], [1, 2, 3, 5, 6, 7, 9, 10, 11]

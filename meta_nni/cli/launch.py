@@ -58,6 +58,9 @@ def _say(port: int) -> None:
 
 def _what(arguments: argparse.Namespace) -> list[str]:
     """The part of nnictl's command that differs between a new and a resumed experiment."""
+    from meta_nni.adapters.nni_arguments import ArgumentError
+    from meta_nni.adapters.nni_config import check_class_args
+
     prefix = arguments.url_prefix
     if arguments.resume is not None:
         if prefix is not None:
@@ -68,5 +71,9 @@ def _what(arguments: argparse.Namespace) -> list[str]:
             f"there is no file {arguments.config}; expected NNI's config of an experiment, "
             "such as config.yml"
         )
+    try:
+        check_class_args(arguments.config)
+    except ArgumentError as error:
+        raise CommandError(f"{arguments.config}: {error}") from None
     prefixed = [] if prefix is None else ["--url_prefix", prefix]
     return ["create", "--config", str(arguments.config), *prefixed]

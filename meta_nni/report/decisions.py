@@ -39,7 +39,7 @@ def expected_effects(history: History, trials: Sequence[Explanation]) -> list[Im
     """Returns the mean size of the effect that proposals expected of their own decisions.
 
     In the units of the metric, largest first. A proposal that does not name a parameter
-    counts as one that expects nothing of it; empty where no proposal names any.
+    counts as one that expects nothing of it; empty where no proposal expects anything of any.
     """
     evidence = [Evidence.read(trial.evidence).decisions for trial in trials]
     naming = [decisions for decisions in evidence if decisions]
@@ -48,7 +48,7 @@ def expected_effects(history: History, trials: Sequence[Explanation]) -> list[Im
         for each in decisions:
             sums[each.parameter] += abs(each.effect) / len(naming)
     best = _best_values(history)
-    found = [Importance(name, size, best.get(name)) for name, size in sums.items()]
+    found = [Importance(name, size, best.get(name)) for name, size in sums.items() if size]
     return sorted(found, key=lambda each: -each.size)
 
 

@@ -63,7 +63,7 @@ def _plot(
         for name, size in share.items():
             parts[name if name in kinds else _OTHERS] += size
         whole = max(sum(parts.values()), 1.0)
-        if share:
+        if any(parts.values()):
             parts[_UNNAMED] = whole - sum(parts.values())
         heights = [0.0, *accumulate(parts[name] / whole for name in kinds)]
         for name, (low, high) in zip(kinds, pairwise(heights), strict=True):

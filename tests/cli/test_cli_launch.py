@@ -52,6 +52,16 @@ def test_passes_nnictls_options_on(started, config):
     assert command(started) == ["create", "--config", str(config), *options]
 
 
+def test_a_misspelt_argument_of_the_tuner_is_told_before_nni_starts(started, config, capsys):
+    config.write_text("tuner: {className: meta_nni.MetaTuner, classArgs: {tsk: digits, seed: 1}}")
+    assert main(["launch", str(config)]) == 1
+    assert "MetaTuner has no argument 'tsk'" in capsys.readouterr().err
+    assert not started
+    for right in ("tsk: digits", "tuner: [", "tuner: {className: my.Tuner, classArgs: {tsk: 1}}"):
+        config.write_text(right)  # another's tuner, or for nnictl to say
+        assert main(["launch", str(config)]) == 0
+
+
 def test_resumes(started):
     main(["launch", "--resume", "abc123", "--port", "8123"])
     assert command(started) == ["resume", "abc123", "--port", "8123"]
