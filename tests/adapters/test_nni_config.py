@@ -17,7 +17,7 @@ def config(tmp_path):
 )
 def test_an_argument_that_the_tuner_has_not_is_named(config, names):
     config.write_text(f"tuner: {{{names}: {{controler: meta}}}}")
-    with pytest.raises(ArgumentError, match="'controler'.*did you mean 'controller'"):
+    with pytest.raises(ArgumentError, match=r"'controler'.*did you mean 'controller'"):
         check_class_args(config)
 
 
