@@ -45,7 +45,6 @@ def test_a_spoilt_last_fit_is_replaced_by_the_best_trial(tmp_path, caplog):
         model, score, reached = search(tmp_path, Spoiling())
     assert "the trial's weights are kept" in caplog.text
     assert reached == pytest.approx(score)
-    assert reached > 0.2  # ten classes
     x, _ = digits()
     exported = model.export_model()  # with its preprocessing
     assert exported.predict(x[:2], verbose=0).shape == (2, 10)
