@@ -8,6 +8,8 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+# Half of the time tests wait for hosts. Those of one file share what they start.
+PARALLEL := -n 2 --dist loadfile
 
 env: $(STAMP)
 
@@ -27,10 +29,10 @@ lint: env
 	$(BIN)/mypy
 
 test: lint browser
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 test-all: lint browser
-	$(BIN)/python -m pytest -m ""
+	$(BIN)/python -m pytest $(PARALLEL) -m ""
 
 docs: env
 	$(BIN)/python -m mkdocs build --strict --quiet -f docs/mkdocs.yml

@@ -45,6 +45,7 @@ TEST = [
     *DOCS,
     *DETECTION,
     "pytest>=8",
+    "pytest-xdist>=3.6",
     "hypothesis>=6.100",
     "mypy>=1.11",
     "ruff>=0.6",
