@@ -13,6 +13,7 @@ __all__ = ["Warp", "normal_scores"]
 
 Floats = npt.NDArray[np.float64]
 
+_FEW = 4  # values; fewer say little of location, scale and range
 _MARGIN = 0.1  # of the range of values seen: how far beyond it a prediction may lie
 _LARGEST = 1e250  # raw values beyond it count as it: sums and scales of them stay finite
 
@@ -66,10 +67,11 @@ class Warp:
             return prior or cls(0.0, 1.0)
         values = np.clip(values, -_LARGEST, _LARGEST)
         location, scale = float(np.median(values)), _spread(values)
-        if prior is not None and len(values) < 4:
+        if prior is not None and len(values) < _FEW:
             location, scale = prior.location, prior.scale
         smallest, largest = float(values.min()), float(values.max())
-        margin = _MARGIN * (largest - smallest) or 0.5 * scale
+        # Two or three values say little about where the next may lie, equal ones nothing.
+        margin = (_MARGIN if len(values) >= _FEW else 1.0) * (largest - smallest) or scale
         low, high = smallest - margin, largest + margin
         if prior is not None:
             low, high = min(low, prior.low), max(high, prior.high)
@@ -106,7 +108,7 @@ def _spread(values: Floats) -> float:
     if scale == 0.0 and apart.any():
         scale = _quantile(apart[apart > 0.0], 0.5)
     # Next to the largest deviation a scale must not vanish: dividing by it would overflow.
-    return max(scale, 1e-305 * float(apart.max())) or 0.1 * abs(location) or 1.0
+    return max(scale, 1e-305 * float(apart.max())) or abs(location) or 1.0
 
 
 def _quantile(values: Floats, share: float) -> float:

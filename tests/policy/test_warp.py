@@ -73,10 +73,17 @@ def test_chance_level_values_that_hardly_differ_do_not_rule_the_scale():
 
 
 @pytest.mark.parametrize(
-    ("raw", "scale"), [([0.7] * 5, 0.07), ([0.0] * 3, 1.0), ([0.1, 0.1, 0.1, 0.9], 0.8), ([3], 0.3)]
+    ("raw", "scale"), [([0.7] * 5, 0.7), ([0.0] * 3, 1.0), ([0.1, 0.1, 0.1, 0.9], 0.8), ([3], 3.0)]
 )
 def test_the_scale_of_values_without_spread_is_positive(raw, scale):
     assert Warp.fit(np.array(raw, float)).scale == pytest.approx(scale)
+
+
+@pytest.mark.parametrize("raw", [[0.1], [0.1, 0.1], [0.1, 0.3]])
+def test_few_values_leave_room_for_others(raw):
+    warp = Warp.fit(np.array(raw))
+    assert warp.deviation(0.0, 1.645) >= 0.09
+    assert warp.inverse(np.array([1e3])) >= 0.19
 
 
 def test_predictions_stay_near_the_range_of_what_was_seen():
