@@ -160,5 +160,5 @@ def test_the_last_fit_keeps_its_time(tmp_path):
 
 def test_what_is_predicted_to_take_too_long_is_not_proposed(tmp_path):
     tuner = tabular(tmp_path, seconds_per_trial=50).tuner
-    objection = tuner._objection(None, Suggestion({}, "adapted", seconds=500.0), 120)
+    objection = tuner._objection(None, None, Suggestion({}, "adapted", seconds=500.0), 120)
     assert objection == "predicted to take 500 s, the limit is 50 s"

@@ -65,12 +65,12 @@ def test_trials_do_not_inherit_the_mends(launched):
 def test_a_tuner_that_ends_is_not_waited_for(tmp_path):
     experiment = LaunchedExperiment(tmp_path)
     try:
-        experiment.launch("dying_trial.py", SPACE, trials=1, stor="experience.db")
+        experiment.launch("dying_trial.py", SPACE, trials=1, store=str(tmp_path))  # no file
         experiment.wait("ERROR")
         wait_for(lambda: experiment.get("check-status")["errors"], "the reason")
         (reason,) = experiment.get("check-status")["errors"]
         assert reason == "the tuner ended with status 1; see dispatcher.log"
-        assert "MetaTuner has no argument 'stor'" in experiment.text("nnictl_stderr.log")
+        assert "unable to open database file" in experiment.text("nnictl_stderr.log")
     finally:
         experiment.close()
 
