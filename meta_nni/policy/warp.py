@@ -105,6 +105,10 @@ def _spread(values: Floats) -> float:
     # Half of the values may be (nearly) equal: then the others' deviations have to do,
     # but never the largest ones, which one diverged training would rule.
     scale = max(1.4826 * float(np.median(apart)), 0.1 * _quantile(apart, 0.75))
+    # Where most trainings end at chance level, the good ones say how far values reach.
+    above = apart[values > location]
+    if len(above) > 1:
+        scale = max(scale, _quantile(above, 0.5))
     if scale == 0.0 and apart.any():
         scale = _quantile(apart[apart > 0.0], 0.5)
     # Next to the largest deviation a scale must not vanish: dividing by it would overflow.

@@ -72,6 +72,12 @@ def test_chance_level_values_that_hardly_differ_do_not_rule_the_scale():
     assert warp.scale > 0.01
 
 
+def test_good_values_among_many_at_chance_level_have_the_say():
+    warp = Warp.fit(np.array([0.101] * 5 + [0.108, 0.143, 0.436, 0.791, 0.965]))
+    assert 0.2 < warp.scale < 0.6
+    assert warp.forward(np.array([0.965])) < 4
+
+
 @pytest.mark.parametrize(
     ("raw", "scale"), [([0.7] * 5, 0.7), ([0.0] * 3, 1.0), ([0.1, 0.1, 0.1, 0.9], 0.8), ([3], 3.0)]
 )
