@@ -96,10 +96,18 @@ def test_make_has_the_target(words):
     assert words[1] in targets
 
 
-@pytest.mark.parametrize("words", of("nnictl"))
-def test_nnictl_gets_a_config_that_nni_accepts(words):
-    for path in [ROOT / word for word in words if word.endswith("/config.yml")]:
-        ExperimentConfig.load(path).canonical_copy()
+CONFIGS = sorted({word for words in COMMANDS for word in words if word.endswith("/config.yml")})
+
+
+def test_the_pages_print_configs():
+    assert len(CONFIGS) > 5
+
+
+@pytest.mark.parametrize("path", CONFIGS)
+def test_nnictl_gets_a_config_that_nni_accepts(path):
+    config = ExperimentConfig.load(ROOT / path).canonical_copy()
+    assert config.trial_command
+    assert config.training_service.platform == "local"
 
 
 def test_the_readmes_experiment_is_one_that_nni_and_the_tuner_accept(tmp_path, monkeypatch):
@@ -170,7 +178,18 @@ def test_the_autokeras_readmes_limits_are_taken(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     page = TEXTS["experiments/autokeras/README.md"]
     ((_, text),) = [each for each in BLOCK.findall(page) if each[0] == "python"]
-    exec(text, {"ak": ak, "MetaAutoTuner": meta_nni.MetaAutoTuner})
+    made = []
+
+    class Kept(meta_nni.MetaAutoTuner):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            made.append(self)
+
+    exec(text, {"ak": ak, "MetaAutoTuner": Kept})
+    (tuner,) = made
+    assert (tuner._trial_seconds, tuner._total_seconds) == (60, 1800)
+    assert tuner.max_model_size == 2_000_000
+    assert tuner._arguments.task.name == "reviews"
 
 
 def test_every_python_block_of_the_readmes_is_run_by_a_test():

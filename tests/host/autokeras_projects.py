@@ -8,6 +8,7 @@ from autokeras.engine.tuner import AutoTuner
 from sklearn.datasets import load_digits, load_iris
 
 import meta_nni
+from meta_nni.store import ExperienceStore
 
 
 def rows(kind):
@@ -72,6 +73,15 @@ def fit_without_a_last_fit(model, *callbacks):
         callbacks=[keras.callbacks.EarlyStopping(), *callbacks],
         verbose=0,
     )
+
+
+def history_in(folder):
+    """The one run of a project's store."""
+    store = ExperienceStore.open(folder / "store.db")
+    (run,) = store.runs()
+    history = store.history(run.run_id)
+    store.close()
+    return history
 
 
 class NoTuner:

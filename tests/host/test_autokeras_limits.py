@@ -1,23 +1,14 @@
 """Limits and objectives of MetaAutoTuner: real trainings of small models."""
 
 import pytest
-from autokeras_projects import fit_without_a_last_fit, iris, tabular
+from autokeras_projects import fit_without_a_last_fit, history_in, iris, tabular
 
 from meta_nni.limits import keeps, limits_of, read_limits
 from meta_nni.objectives import front
-from meta_nni.store import ExperienceStore
 
 pytestmark = pytest.mark.host
 
 OURS = {"controller": "meta", "knowledge": "none"}
-
-
-def history_in(folder):
-    store = ExperienceStore.open(folder / "store.db")
-    (run,) = store.runs()
-    history = store.history(run.run_id)
-    store.close()
-    return history
 
 
 def test_no_candidate_beyond_a_limit_on_parameters_is_trained(tmp_path):

@@ -3,6 +3,7 @@
 import keras
 import keras_tuner
 import pytest
+from autokeras_projects import history_in
 from sklearn.datasets import load_iris
 
 import meta_nni
@@ -10,7 +11,6 @@ from meta_nni.adapters.kerastuner_count import HypermodelCounter
 from meta_nni.adapters.nni_arguments import ArgumentError
 from meta_nni.limits import limits_of
 from meta_nni.objectives import front
-from meta_nni.store import ExperienceStore
 
 pytestmark = pytest.mark.host
 
@@ -40,14 +40,6 @@ def project(folder, max_trials, **arguments):
 def search(tuner):
     x, y = load_iris(return_X_y=True)
     tuner.search(x, y, validation_data=(x, y), epochs=1, verbose=0)
-
-
-def history_in(folder):
-    store = ExperienceStore.open(folder / "store.db")
-    (run,) = store.runs()
-    history = store.history(run.run_id)
-    store.close()
-    return history
 
 
 def test_parameters_are_counted_before_a_config_is_proposed(tmp_path):
