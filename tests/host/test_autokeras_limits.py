@@ -31,11 +31,14 @@ def test_the_best_trials_are_those_that_kept_the_limits(tmp_path):
     fit_without_a_last_fit(model)
     history = history_in(tmp_path)
     assert all(trial.result.metrics["latency_ms"] > 0 for trial in history.trials)
-    best, *others = sorted(history.trials, key=lambda trial: trial.value)
-    limits = {"parameters": {"min": best.result.metrics["parameters"] + 1}}
-    kept = [t.trial_id for t in others if keeps(read_limits(limits), t.result)]
-    oracle = tabular(tmp_path, limits=limits, **arguments).tuner.oracle  # finished, no run is open
-    assert [trial.trial_id for trial in oracle.get_best_trials(9)] == kept
+    sizes = [trial.result.metrics["parameters"] for trial in history.trials]
+    ranked = sorted(history.trials, key=lambda trial: trial.value, reverse=True)
+    for bound in ({"max": max(sizes) - 1}, {"min": min(sizes) + 1}):
+        limits = {"parameters": bound}
+        kept = [t.trial_id for t in ranked if keeps(read_limits(limits), t.result)]
+        assert 0 < len(kept) < len(ranked)
+        oracle = tabular(tmp_path, limits=limits, **arguments).tuner.oracle  # no run is open
+        assert [trial.trial_id for trial in oracle.get_best_trials(9)] == kept
 
 
 def test_without_a_trial_within_the_limits_there_is_no_model(tmp_path):
