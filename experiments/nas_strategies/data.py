@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import importlib.metadata
 import itertools
 import json
 import os
@@ -40,6 +41,8 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 DATA_SETS = ("fashion_mnist", "cifar10_sub", "arabic_chars")  # grey, RGB, many classes
 SOURCES = "random_cells"  # the "arm" of the sources' cells
+SETTINGS = ("seconds", "samples", "cells", "child_epochs", "retrain_epochs")
+PACKAGES = ("numpy", "tensorflow", "keras")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,6 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cells = [Job("data", SOURCES, name, n) for n in range(options.cells) for name in DATA_SETS]
     grid = itertools.product(range(options.seeds), DATA_SETS, options.arms)
     jobs = cells + [Job("data", arm, name, seed) for seed, name, arm in grid]
+    _check_settings(options)
     failures = 0
     for number, job in enumerate(jobs, start=1):
         if job not in records.read(options.results, [job.arm]):
@@ -73,8 +77,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--arms", nargs="+", choices=list(DATA_ARMS), default=list(DATA_ARMS))
     parser.add_argument("--seeds", type=int, default=3, help="0 to this, exclusive")
     parser.add_argument("--seconds", type=float, default=120.0, help="of a search")
-    parser.add_argument("--samples", type=int, default=2000, help="most training rows")
-    parser.add_argument("--cells", type=int, default=30, help="random cells of each source")
+    parser.add_argument("--samples", type=int, default=1000, help="most training rows")
+    parser.add_argument("--cells", type=int, default=12, help="random cells of each source")
     parser.add_argument("--child-epochs", type=int, default=3)
     parser.add_argument("--retrain-epochs", type=int, default=15)
     parser.add_argument("--results", type=Path, default=HERE / "results" / "data")
@@ -83,10 +87,25 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def _check_settings(options: argparse.Namespace) -> None:
+    """Refuses results of other settings: the report would mix what does not compare."""
+    wanted = _settings(options)
+    for job, record in records.read(options.results, [SOURCES, *DATA_ARMS]).items():
+        if record["settings"] != wanted:
+            raise SystemExit(
+                f"{options.results} holds {job} with the settings {record['settings']}, expected "
+                f"{wanted}; call with those, or give another --results"
+            )
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(options, name) for name in SETTINGS}
+
+
 def _run_apart(job: Job, options: argparse.Namespace) -> bool:
     """Runs a job in a process of its own, whose memory and processor time are its own."""
     command = [sys.executable, "-m", "experiments.nas_strategies.data", "--job", json.dumps(job)]
-    for name in ("data", "seconds", "samples", "child_epochs", "retrain_epochs", "results"):
+    for name in ("data", *SETTINGS, "results"):
         command += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
@@ -104,17 +123,15 @@ def run_job(job: Job, options: argparse.Namespace) -> dict[str, Any]:
 
     Returns:
         The record: the job; "config"; for a source's cell "value", else "test_accuracy" of
-        the cell trained anew, "trials" (cells that were measured) and "search_seconds" of the
-        processor; the settings, the machine and the date.
+        the cell trained anew, "trials" (cells that were measured), "search_seconds" of the
+        processor and why a search "stopped" early; settings, machine, date and versions.
     """
     data = {"npz": str((options.data / f"{job.task}.npz").resolve())}
     about = {
-        "settings": {
-            name: getattr(options, name)
-            for name in ("seconds", "samples", "child_epochs", "retrain_epochs")
-        },
+        "settings": _settings(options),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
         "date": datetime.date.today().isoformat(),
+        "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
     }
     if job.arm == SOURCES:
         return {**job._asdict(), **_source_cell(job, data, options), **about}
@@ -134,6 +151,7 @@ def run_job(job: Job, options: argparse.Namespace) -> dict[str, Any]:
         "trials": outcome.num_children,
         "config": outcome.config,
         "search_seconds": round(outcome.seconds, 1),
+        "stopped": outcome.stopped,
         "test_accuracy": round(test["accuracy"], 4),
     }
     return {**job._asdict(), **measured, **about}

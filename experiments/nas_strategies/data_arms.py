@@ -64,11 +64,13 @@ class Outcome(NamedTuple):
         config: The cell.
         num_children: How many cells were measured.
         seconds: Of the processor.
+        stopped: Why a one-shot search ended early, or None.
     """
 
     config: Config
     num_children: int
     seconds: float
+    stopped: str | None = None
 
 
 def find(arm: str, setting: Setting) -> Outcome:
@@ -130,12 +132,16 @@ class _TimeIsUp(Exception):
 
 
 def _one_shot(setting: Setting, make: type[OneShotSearch], warm: bool) -> Outcome:
-    """Searches with shared weights, for as many epochs as the seconds allow."""
-    epochs = _affordable(setting, make)
+    """Searches with shared weights, for as many epochs as the seconds allow.
+
+    Everything counts, as for the other arms: learning from the sources, loading, and the few
+    epochs on trial that tell how many there is time for.
+    """
     start = time.process_time()
     initial = None
     if warm:
         initial = learned_start(setting.space, setting.task, setting.sources, seed=setting.seed)
+    epochs = _affordable(setting, make, start)
     with tempfile.TemporaryDirectory() as folder:
         search: Any = _search(setting, make, epochs)
         search.initial, search.checkpoint = initial, Path(folder) / "search.npz"
@@ -149,16 +155,19 @@ def _one_shot(setting: Setting, make: type[OneShotSearch], warm: bool) -> Outcom
         except _TimeIsUp:
             search.max_seconds = 0.0  # of what the checkpoint has, the config is derived
             found = search.run()
-    return Outcome(found.config, len(found.children), time.process_time() - start)
+    spent = time.process_time() - start
+    return Outcome(found.config, len(found.children), spent, found.stopped)
 
 
-def _affordable(setting: Setting, make: type[OneShotSearch]) -> int:
+def _affordable(setting: Setting, make: type[OneShotSearch], start: float) -> int:
     """Epochs that fit, by a few on trial: the learning rate is to fall to its end in time."""
     marks = [time.process_time()]
     trial = _search(setting, make, _LEAST_EPOCHS)
     trial.run(lambda *progress: marks.append(time.process_time()))
-    left = setting.seconds - (marks[-1] - marks[0])
-    return _LEAST_EPOCHS + max(0, int(left / (marks[-1] - marks[-2])))
+    now, epoch = time.process_time(), marks[-1] - marks[-2]
+    around = now - marks[0] - _LEAST_EPOCHS * epoch  # compiling before, deriving after
+    left = setting.seconds - (now - start) - max(around, 0.0)
+    return max(_LEAST_EPOCHS, int(left / epoch))
 
 
 def _search(setting: Setting, make: type[OneShotSearch], epochs: int) -> OneShotSearch:

@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 
 from experiments.nas_strategies import (
-    data_arms,
-    data_report,
     fidelity,
     table,
     table_report,
@@ -14,8 +12,6 @@ from experiments.nas_strategies import (
 from experiments.nas_strategies.arms import ARMS
 from experiments.transfer_benchmark import problem, tables
 from experiments.transfer_benchmark.records import Job
-from meta_nni.models.cells.canonical import merge_isomorphic
-from meta_nni.space import SearchSpace
 
 TASKS = ("c10_test_200", "c100_test_200", "in16_test_200")
 EDGES, OPS = ("0->1", "0->2"), ("none", "skip", "conv")
@@ -170,47 +166,3 @@ class TestFidelity:
         tried = fidelity.search(job("random_asha"), small, curves, 4 * fidelity.FULL)
         for row, epochs, best in tried:
             assert best == round(curves[int(row), : int(epochs)].max(), 4)
-
-
-class TestData:
-    """The report on real data; the searches themselves train networks and are not run here."""
-
-    def records(self, **accuracies):
-        return {
-            Job("data", arm, task, 0): {
-                "trials": 5,
-                "test_accuracy": accuracy,
-                "settings": {"seconds": 1},
-                "machine": "m",
-                "date": "2026-01-01",
-            }
-            for arm, both in accuracies.items()
-            for task, accuracy in zip(("a", "b"), both, strict=True)
-        }
-
-    def holds(self, records):
-        verdicts = data_report.check(records)
-        return {
-            v.where: v.holds for v in verdicts if v.bar.startswith("warm at least as good as c")
-        }
-
-    def test_the_bar_is_on_the_mean_over_data_sets(self):
-        records = self.records(darts_cold=(0.5, 0.9), darts_warm=(0.8, 0.7), enas_cold=(0.5, 0.5))
-        assert self.holds(records) == {"darts": True, "enas": None, "evolution": None, "meta": None}
-        records = self.records(darts_cold=(0.5, 0.9), darts_warm=(0.6, 0.7))
-        assert self.holds(records)["darts"] is False
-
-    def test_the_report_has_every_arm(self):
-        text = data_report.markdown(self.records(darts_cold=(0.5, 0.9), random=(0.25, 0.75)))
-        assert "| `random` | 25.00 ± nan | 75.00 ± nan | 50.00 ± 25.00 | 5 | 2 |" in text
-
-    def test_the_table_of_all_cells_has_isomorphic_ones_once(self):
-        spec = {
-            f"edge_{a}_{b}": {"_type": "choice", "_value": ["none", "nor_conv_1x1"]}
-            for a, b in ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
-        }
-        space = merge_isomorphic(SearchSpace.from_nni(spec))
-        cells = data_arms._table(space)
-        assert len({space.key(config) for config in cells.configs}) == len(cells.configs) < 64
-        assert [cells.row(config) for config in cells.configs] == list(range(len(cells.configs)))
-        assert cells.x.shape[0] == len(cells.configs)
