@@ -1,9 +1,9 @@
 """The benchmark's tables: search spaces whose every config has a measured value.
 
 A table answers for any config of its space. Where it does not hold the very config it
-answers with the nearest row: an isomorphic cell or network (the same function, exactly),
-else the row with the fewest differing decisions, or, among those that have not answered
-yet, the smallest Euclidean distance between numbers scaled to [0, 1].
+answers with the nearest row: a cell or network that the table's authors call isomorphic, else
+the row with the fewest differing decisions, or, among those that have not answered yet, the
+smallest Euclidean distance between numbers scaled to [0, 1].
 """
 
 from __future__ import annotations

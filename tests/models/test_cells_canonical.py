@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -83,16 +84,74 @@ def test_the_canonical_form_is_one_of_its_class_and_its_own_canonical_form(name,
     assert canonical(form) == form
 
 
+CELLS = [
+    nasbench(*((*ends, name) for ends, name in zip(NASBENCH201_EDGES, names, strict=True)))
+    for names in itertools.product(NASBENCH201_OPERATIONS, repeat=len(NASBENCH201_EDGES))
+]
+
+
 def test_there_are_as_many_different_cells_as_published():
-    cells = [
-        {f"edge_{s}_{t}": name for (s, t), name in zip(NASBENCH201_EDGES, names, strict=True)}
-        for names in itertools.product(NASBENCH201_OPERATIONS, repeat=len(NASBENCH201_EDGES))
-    ]
-    assert len(cells) == SPACES["nasbench201"].size == 15_625
-    pairs = {(published_identity(cell), nasbench201_identity(cell)) for cell in cells}
-    # As many pairs as published texts: what is isomorphic as published is so here, too.
-    assert len(pairs) == len({published for published, _ in pairs}) == 6_466
-    assert len({own for _, own in pairs}) == 4_930
+    assert len(CELLS) == SPACES["nasbench201"].size == 15_625
+    assert len({published_identity(cell) for cell in CELLS}) == 6_466
+    assert len({nasbench201_identity(cell) for cell in CELLS}) == 5_260
+
+
+def output(config, weights, x=0.3):
+    """What a cell computes: convolutions are functions of one number with a weight each."""
+    nodes = [x, 0.0, 0.0, 0.0]
+    for position, (source, target, operation) in enumerate(nasbench201_cell(config)):
+        value = nodes[source]
+        if operation == "avg_pool_3x3":
+            nodes[target] += np.tanh(value) / 3.0  # some function without weights
+        elif operation in ("nor_conv_1x1", "nor_conv_3x3"):
+            # Of zero it is zero, as an operation on nothing is nothing.
+            nodes[target] += value * (weights[position] + (operation == "nor_conv_3x3"))
+        elif operation == "skip_connect":
+            nodes[target] += value
+    return nodes[3]
+
+
+def reachable(one, other, rng):
+    """Whether `other` computes what `one` does, with the same weights in some order."""
+    weights = rng.uniform(0.2, 0.8, 6)
+    wanted = output(one, weights)
+    return any(
+        np.isclose(output(other, weights[list(order)]), wanted, rtol=1e-9)
+        for order in itertools.permutations(range(6))
+    )
+
+
+@pytest.mark.parametrize("number", range(20))
+def test_cells_of_one_identity_are_one_network(number):
+    rng = np.random.default_rng(number)
+    cell = CELLS[rng.integers(len(CELLS))]
+    form = canonical_nasbench201(cell)
+    assert reachable(cell, form, rng)
+    assert reachable(form, cell, rng)
+
+
+def test_a_convolution_used_twice_is_not_two_convolutions():
+    conv, skip = "nor_conv_3x3", "skip_connect"
+    shared = nasbench((0, 1, conv), (1, 2, skip), (1, 3, skip), (2, 3, skip))
+    apart = nasbench((0, 1, conv), (0, 2, conv), (1, 3, skip), (2, 3, skip))
+    assert published_identity(shared) == published_identity(apart)  # which does not count them
+    assert not reachable(apart, shared, np.random.default_rng(0))
+    assert nasbench201_identity(shared) != nasbench201_identity(apart)
+    assert list(canonical_nasbench201(apart).values()).count(conv) == 2
+
+
+def test_only_what_computes_something_else_has_another_identity():
+    """Among cells that differ in how often convolutions are used, and in nothing else."""
+    texts = {}
+    for cell in CELLS:
+        text = re.sub(r"\.\d", "", nasbench201_identity(cell))
+        texts.setdefault(text, {})[nasbench201_identity(cell)] = cell
+    several = [list(own.values()) for own in texts.values() if len(own) > 1]
+    assert len(texts) == 4_930
+    rng = np.random.default_rng(0)
+    for row in rng.choice(len(several), 6, replace=False):
+        one, other = several[row][:2]
+        assert not (reachable(one, other, rng) and reachable(other, one, rng))
 
 
 @pytest.mark.parametrize(

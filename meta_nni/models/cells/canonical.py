@@ -1,10 +1,12 @@
 """Which cells are the same candidate: identities and canonical forms, without Keras.
 
 A cell of NAS-Bench-201 is written as a text that describes its output in terms of its input:
-skip connections and missing ones vanish, and the terms of a sum are sorted. Cells with equal
-texts are the same network: 4,930 of 15,625 differ. The published comparison (Dong, Yang 2020),
-`published_identity`, keeps zeros as terms, so that a path over node 1 differs from the same
-path over node 2; by it 6,466 differ, which are the rows of the published tables.
+skip connections, missing operations and those that lead nowhere vanish, the terms of a sum are
+sorted, and alike convolutions are numbered, since one that is used twice has other weights than
+two. Cells with equal texts are the same network: 5,260 of 15,625 differ. The published
+comparison (Dong, Yang 2020), `published_identity`, does not number convolutions and keeps zeros
+as terms, so that a path over node 1 differs from the same path over node 2; by it 6,466 differ,
+which are the rows of the published tables.
 
 In cells of DARTS and ENAS the nodes may be numbered in any order that edges allow, since the
 channels of their concatenation pass a 1x1 convolution next; and what a "none" edge reads does
@@ -17,7 +19,7 @@ import functools
 import importlib.resources
 import itertools
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from meta_nni.models.cells.topology import (
     DARTS_NODES,
@@ -49,29 +51,57 @@ _COST = {"nor_conv_1x1": 1, "nor_conv_3x3": 9}  # weights per pair of channels
 
 def nasbench201_identity(config: Config) -> str:
     """Returns a text that configs of NAS-Bench-201 share if they are the same network."""
-    return _expression(nasbench201_cell(config))
+    return _identity(nasbench201_cell(config))
 
 
-def _expression(edges: Sequence[Edge]) -> str:
-    nodes: dict[int, list[str]] = {0: ["0"]}
+def _identity(edges: Sequence[Edge]) -> str:
+    """The smallest text of all ways to number convolutions that look alike."""
+    edges, sums = _live_edges(edges)
+    alike: dict[tuple[str, ...], list[Edge]] = {}
+    for edge in edges:
+        if edge.operation in _COST:
+            alike.setdefault((*sums[edge.source], edge.operation), []).append(edge)
+    texts = []
+    for orders in itertools.product(*map(itertools.permutations, alike.values())):
+        numbers = {edge: number for order in orders for number, edge in enumerate(order)}
+        texts.append("+".join(_sums(edges, numbers)[3]))
+    return min(texts) or "#"
+
+
+def _live_edges(edges: Sequence[Edge]) -> tuple[list[Edge], dict[int, list[str]]]:
+    """The edges on a path from the input to the output, and the sums of their nodes."""
+    sums = _sums(edges, {})
+    live, read = [], {3}
+    for edge in reversed(edges):  # in the order of targets
+        if edge.target in read and edge.operation != "none" and sums[edge.source]:
+            live.append(edge)
+            read.add(edge.source)
+    return live[::-1], sums
+
+
+def _sums(edges: Sequence[Edge], numbers: Mapping[Edge, int]) -> dict[int, list[str]]:
+    """The sorted terms of each node; convolutions with a number other than 0 bear it."""
+    nodes: dict[int, list[str]] = {node: [] for node in range(4)} | {0: ["0"]}
     for target, own in itertools.groupby(edges, key=lambda edge: edge.target):
-        terms = (_terms(nodes[edge.source], edge.operation) for edge in own)
+        terms = (_terms(nodes[edge.source], edge, numbers.get(edge, 0)) for edge in own)
         nodes[target] = sorted(itertools.chain(*terms))
-    return "+".join(nodes[3]) or "#"
+    return nodes
 
 
-def _terms(source: list[str], operation: str) -> list[str]:
+def _terms(source: list[str], edge: Edge, number: int) -> list[str]:
     """What an edge adds to a sum, for a source that is itself a sum of terms."""
-    if operation == "none" or not source:
+    if edge.operation == "none" or not source:
         return []
-    return source if operation == "skip_connect" else [f"({'+'.join(source)})@{operation}"]
+    if edge.operation == "skip_connect":
+        return source
+    return [f"({'+'.join(source)})@{edge.operation}{f'.{number}' if number else ''}"]
 
 
 def published_identity(config: Config) -> str:
     """Returns the text by which the published tables call cells of NAS-Bench-201 isomorphic.
 
-    It is the reference implementation's `to_unique_str(consider_zero=True)`: as
-    `nasbench201_identity`, but zeros, "#", stay terms of sums. Cells that share it share that.
+    It is the reference implementation's `to_unique_str(consider_zero=True)`: zeros, "#", stay
+    terms of sums, and a convolution that is used twice is written as two.
     """
     nodes = {0: "0"}
     for target, own in itertools.groupby(nasbench201_cell(config), key=lambda edge: edge.target):
@@ -106,7 +136,7 @@ def _representatives() -> dict[str, tuple[Edge, ...]]:
     cells.sort(key=lambda cell: sum(_COST.get(edge.operation, 0) for edge in cell))
     found: dict[str, tuple[Edge, ...]] = {}
     for cell in cells:
-        found.setdefault(_expression(cell), cell)
+        found.setdefault(_identity(cell), cell)
     return found
 
 
