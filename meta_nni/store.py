@@ -194,8 +194,9 @@ class ExperienceStore:
     def histories(self, exclude: str | None = None) -> list[History]:
         """Returns all runs with a completed or failed trial, oldest first, to learn from.
 
-        Suggestions come without their evidence, which `history` returns. A damaged run is
-        left out, with a line in the log that names it.
+        Suggestions come without their evidence, which `history` returns. Left out are runs of
+        shared weights (`History.shares_weights`) and, with a line in the log that names it, a
+        damaged run.
 
         Args:
             exclude: A run to leave out.
@@ -205,7 +206,10 @@ class ExperienceStore:
             RUN.c.run_id.is_distinct_from(exclude),
         )
         with self._database.read() as connection:
-            return load(connection, wanted, evidence=False, damaged=lambda e: _log.warning("%s", e))
+            found = load(
+                connection, wanted, evidence=False, damaged=lambda e: _log.warning("%s", e)
+            )
+        return [history for history in found if not history.shares_weights]
 
     def count(self) -> int:
         """Returns the number of completed and failed trials of all runs; cheap."""

@@ -193,6 +193,14 @@ class History:
         return tuple(trial for trial in self.trials if trial.state in ("proposed", "running"))
 
     @property
+    def shares_weights(self) -> bool:
+        """Whether its configs were measured with weights that they share.
+
+        Such values compare with each other only, and say little of what a config is worth.
+        """
+        return any(t.result and t.result.budget.get("shared_weights") for t in self.trials)
+
+    @property
     def ranked(self) -> tuple[Trial, ...]:
         """The completed trials, best first in the task's direction, earlier of equals first."""
         sign = self.run.task.sign

@@ -93,6 +93,16 @@ def test_histories_are_those_with_a_result(store: ExperienceStore) -> None:
     assert store.count() == 3 + 1 + 3
 
 
+def test_shared_weights_teach_nothing(store: ExperienceStore) -> None:
+    """Values of configs that shared weights compare with each other only."""
+    result = Result(0.9, budget={"epochs": 2.0, "shared_weights": 1.0})
+    fill(store, History(make_run("shared"), (make_trial(0).with_result(result),)))
+    assert store.histories() == []
+    assert store.history("shared").shares_weights
+    fill(store, make_history("own"))
+    assert store.histories() == [make_history("own")]
+
+
 def test_unknown_runs_are_refused(store: ExperienceStore, tmp_path: Path) -> None:
     calls: list[Callable[[], object]] = [
         lambda: store.history("x"),
