@@ -124,8 +124,8 @@ class MetaStrategy(Strategy):  # type: ignore[misc]
 
     def _on_end(self, event: TrainingEndEvent) -> None:
         awaited = self._awaited.get(event.model)
-        if awaited is None:
-            return
+        if awaited is None or event.status == ModelStatus.Interrupted:
+            return  # by Ctrl-C: lost, not failed, so that it runs again when the run is resumed
         if isinstance(event, FailedEvent):
             self._tuner.receive_trial_result(awaited.number, None, event.reported)
         self._tuner.trial_end(awaited.number, event.status == ModelStatus.Trained)

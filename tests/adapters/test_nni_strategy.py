@@ -192,6 +192,20 @@ class TestMetaStrategy:
         assert [t.config for t in after[:5]] == [t.config for t in before]
         assert [t.config for t in after] == [t.config for t in explore(strategy(task="u"), 9)]
 
+    def test_a_model_that_was_interrupted_runs_again(self, strategy):
+        def interrupted(model):
+            raise KeyboardInterrupt
+
+        first = strategy(task=None)
+        with pytest.raises(KeyboardInterrupt):
+            explore(first, 1, interrupted)
+        (before,) = first.history.trials
+        second = strategy(task=None)
+        second.load_state_dict(first.state_dict())
+        (after,) = explore(second, 1, lambda model: nni.report_final_result(0.25))
+        assert after.config == before.config
+        assert after.value == 0.25
+
     def test_unknown_arguments_are_named(self, strategy):
         with pytest.raises(ValueError, match=r"'stor'.*did you mean 'store'"):
             strategy(stor="e.db")
