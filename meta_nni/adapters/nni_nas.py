@@ -55,7 +55,7 @@ class PlainNasExperiment(NasExperiment):  # type: ignore[misc]
 def nas_config(
     engine: Literal["sequential", "ts"], max_trials: int | None = None, concurrency: int = 1
 ) -> NasExperimentConfig:
-    """Returns a config whose defaults need no torch.
+    """Returns a config whose defaults need no torch, and with which a failed model ends nothing.
 
     Args:
         engine: "sequential" evaluates in this process, "ts" starts NNI's manager and trials.
@@ -65,6 +65,8 @@ def nas_config(
     config = NasExperimentConfig(
         execution_engine=engine, model_format="simplified", training_service_platform="local"
     )
+    if engine == "sequential":
+        config.execution_engine.continue_on_failure = True
     config.max_trial_number = max_trials
     config.trial_concurrency = concurrency
     return config

@@ -39,7 +39,8 @@ class MetaStrategy(Strategy):  # type: ignore[misc]
     `meta_nni.StrategyTuner`. All results go to the store as they come.
 
     The model space may be a `JsonModelSpace`, or any whose mutables are `Categorical` and
-    `Numerical`. A failed model is a bad result and does not end the search.
+    `Numerical`. A failed model is a bad result and does not end the search; the engine
+    "sequential" needs `continue_on_failure` for that, which `nas_config` sets.
 
     Args:
         arguments: Those of `MetaTuner`: store, knowledge, task, data, controller,

@@ -16,7 +16,7 @@ from nni.nas.execution import SequentialExecutionEngine
 from nni.nas.space import BaseModelSpace, SimplifiedModelSpace, model_context
 from nni_strategies import CHOICES, EVERYTHING, score
 
-from meta_nni.adapters.nni_nas import FunctionalEvaluator, JsonModelSpace
+from meta_nni.adapters.nni_nas import FunctionalEvaluator, JsonModelSpace, nas_config
 from meta_nni.adapters.nni_nas_space import Samples
 from meta_nni.adapters.nni_strategy import MetaStrategy
 from meta_nni.controllers import RandomController
@@ -136,7 +136,8 @@ def evaluate(model):
 
 def explore(strategy, count, evaluate=evaluate, spec=CHOICES):
     """Runs a strategy in this process, models that fail included."""
-    engine = SequentialExecutionEngine(max_model_count=count, continue_on_failure=True)
+    config = nas_config("sequential").execution_engine
+    engine = SequentialExecutionEngine(count, continue_on_failure=config.continue_on_failure)
     strategy(executable(spec, evaluate), engine)
     return strategy.history.trials
 

@@ -117,7 +117,6 @@ def test_a_nas_experiment_in_this_process_goes_on_when_resumed(tmp_path, monkeyp
             store=str(tmp_path / "e.db"), knowledge="none", controller="random", task="t", seed=2
         )
         config = nas_config("sequential", number)
-        config.execution_engine.continue_on_failure = True
         space, evaluator = JsonModelSpace(SPACE), FunctionalEvaluator(evaluate)
         experiment = PlainNasExperiment(space, evaluator, strategy, config, id=experiment_id)
         start = experiment.run if experiment_id is None else experiment.resume
