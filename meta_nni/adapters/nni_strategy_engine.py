@@ -72,7 +72,7 @@ class TunerEngine(ExecutionEngine):  # type: ignore[misc]
         self._known: dict[str, Any] = {}
         self._rerun: dict[str, list[ExecutableModelSpace]] = {}
         self._closed = False
-        self._changed = threading.Condition()  # of free ids, models and the end
+        self._changed = threading.Condition()  # of free ids, models, what is known and the end
 
     # The strategy's side.
 
@@ -81,13 +81,16 @@ class TunerEngine(ExecutionEngine):  # type: ignore[misc]
         for model in models:
             config = self._samples.to_config(model.sample)
             key = self._samples.space.key(config)
-            model.status = ModelStatus.Training
-            self._history.append(model)
-            if key in self._known:
+            with self._changed:
+                model.status = ModelStatus.Training
+                self._history.append(model)
+                is_known = key in self._known
+                is_awaited = not is_known and key in self._rerun
+                if is_awaited:
+                    self._rerun[key].append(model)
+            if is_known:
                 self._answer(model, self._known[key])
-            elif key in self._rerun:
-                self._rerun[key].append(model)
-            else:
+            elif not is_awaited:
                 self._start(model, config)
 
     def _start(self, model: ExecutableModelSpace, config: Config) -> None:
@@ -177,8 +180,10 @@ class TunerEngine(ExecutionEngine):  # type: ignore[misc]
     def know(self, config: Config, reported: Any) -> None:
         """Takes note of a result of an earlier session, or of a trial that was run again."""
         key = self._samples.space.key(config)
-        self._known[key] = reported
-        for model in self._rerun.pop(key, []):
+        with self._changed:
+            self._known[key] = reported
+            waiting = self._rerun.pop(key, [])
+        for model in waiting:
             self._answer(model, reported)
 
     def _answer(self, model: ExecutableModelSpace, reported: Any) -> None:
