@@ -34,7 +34,9 @@ class AshaAssessor(Assessor):  # type: ignore[misc]
     trial that reaches a rung goes on if its best result so far is among the best
     `1 / reduction_factor` of all that have reached the rung, and is stopped otherwise: the
     paper's algorithm in the form without waiting for promotion, since NNI cannot go on with a
-    trial that has ended. The first `reduction_factor` trials at a rung go on.
+    trial that has ended. The first `reduction_factor` trials at a rung go on. Of equal ones
+    those that went on count as better, so that no more than the share goes on of many at
+    chance level.
 
     The tuner is told what a stopped trial has reached, with its curve and its number of epochs
     as its budget, where NNI alone would call it failed: `MetaTuner` stores it as a short
@@ -72,7 +74,8 @@ class AshaAssessor(Assessor):  # type: ignore[misc]
         self._min_epochs = int(min_epochs)
         self._factor = float(reduction_factor)
         self._sign = 1.0 if optimize_mode == "maximize" else -1.0
-        self._rungs: list[list[float]] = []  # what trials had reached there, sorted
+        # Per rung what trials had reached there and whether they went on, sorted.
+        self._rungs: list[list[tuple[float, bool]]] = []
         self._passed: dict[str, int] = {}  # rungs of each trial
         self._stopped: set[str] = set()
         _tell_tuners(self._partial)
@@ -115,11 +118,11 @@ class AshaAssessor(Assessor):  # type: ignore[misc]
         while len(self._rungs) <= rung:
             self._rungs.append([])
         reached = self._rungs[rung]
-        bisect.insort(reached, best)
-        if len(reached) <= self._factor:
-            return True
-        survivors = int(len(reached) / self._factor)
-        return best >= reached[-survivors]
+        count = len(reached) + 1
+        better = len(reached) - bisect.bisect_left(reached, (best, True))
+        survives = count <= self._factor or better < int(count / self._factor)
+        bisect.insort(reached, (best, survives))
+        return survives
 
     def _score(self, value: Any) -> float:
         """The value, higher is better; what is no number is worst."""

@@ -75,10 +75,19 @@ def test_minimizing_is_maximizing_the_negative():
 def test_the_best_trial_so_far_is_never_stopped(values):
     assessor = AshaAssessor(1, 3)
     for i, value in enumerate(values):
-        if value >= max(values[: i + 1]):
+        if value > max(values[:i], default=-1.0):
             assert lived(assessor, str(i), [value] * 3) == 3
         else:
             lived(assessor, str(i), [value] * 3)
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4.5])
+def test_of_equal_trials_the_share_goes_on(factor):
+    assessor = AshaAssessor(1, factor)
+    lives = [lived(assessor, str(i), [0.1] * 2) for i in range(100)]
+    assert lives.count(2) == int(100 / factor)
+    assert lived(assessor, "better", [0.2] * 2) == 2
+    assert lived(assessor, "worse", [0.0] * 2) == 1
 
 
 def test_what_is_no_number_is_worst():
