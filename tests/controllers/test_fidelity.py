@@ -38,6 +38,18 @@ def test_a_short_training_gains_what_full_ones_gained_on_average():
     assert values(found) == [4.0, 5.0, 3.0]
 
 
+def test_a_training_that_says_no_epochs_is_full_and_as_long_as_its_curve():
+    whole = Result(5.0, curve=[1, 2, 3, 5])
+    assert values(at_full_budget(history(whole, trained([2, 3]), trained([2])))) == [5.0, 6.0, 6.0]
+    shorter = Result(2.5, curve=[2, 2.5])  # its own patience: full, too
+    assert values(at_full_budget(history(whole, shorter, trained([2])))) == [5.0, 2.5, 4.25]
+
+
+def test_without_curves_of_full_trainings_short_ones_reach_as_far_as_the_longest():
+    found = at_full_budget(history(Result(9.0), trained([1, 2, 4]), trained([2])))
+    assert values(found) == [9.0, 4.0, 5.0]
+
+
 def test_the_direction_does_not_matter():
     results = [([1, 2, 4], 4), ([3, 5, 5], 5), ([2, 1], 2)]
     up = history(*(trained(curve, value=value) for curve, value in results))
