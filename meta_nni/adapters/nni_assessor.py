@@ -17,6 +17,8 @@ from nni.utils import MetricType
 
 __all__ = ["AshaAssessor"]
 
+_ARGUMENTS = ["min_epochs", "reduction_factor", "optimize_mode", "max_epochs"]
+
 _log = logging.getLogger(__name__)
 
 
@@ -28,7 +30,7 @@ class AshaAssessor(Assessor):  # type: ignore[misc]
         assessor:
           className: meta_nni.AshaAssessor
           codeDirectory: .
-          classArgs: {min_epochs: 1, reduction_factor: 3}
+          classArgs: {min_epochs: 1, reduction_factor: 3, max_epochs: 20}
 
     Rungs are at `min_epochs`, times the reduction factor each, in intermediate results. A
     trial that reaches a rung goes on if its best result so far is among the best
@@ -47,6 +49,9 @@ class AshaAssessor(Assessor):  # type: ignore[misc]
         min_epochs: Intermediate results before the first rung, at least 1.
         reduction_factor: What share survives, one in so many; above 1.
         optimize_mode: "maximize" or "minimize".
+        max_epochs: Intermediate results of a whole training. No rung is there or beyond, so that
+            a training that has come to its end reports all that it measured. None: rungs
+            without end.
 
     Raises:
         ValueError: naming the argument, what came and what was expected.
@@ -57,21 +62,22 @@ class AshaAssessor(Assessor):  # type: ignore[misc]
         min_epochs: Any = 1,
         reduction_factor: Any = 3,
         optimize_mode: Any = "maximize",
+        max_epochs: Any = None,
         **unknown: Any,
     ) -> None:
         super().__init__()
         if unknown:
-            known = ["min_epochs", "reduction_factor", "optimize_mode"]
-            raise ValueError(f"AshaAssessor has no arguments {list(unknown)}, only {known}")
-        if not _is_number(min_epochs) or min_epochs < 1 or min_epochs != int(min_epochs):
-            raise ValueError(f"min_epochs is {min_epochs!r}, expected a whole number from 1 on")
+            raise ValueError(f"AshaAssessor has no arguments {list(unknown)}, only {_ARGUMENTS}")
         if not _is_number(reduction_factor) or not 1 < reduction_factor < math.inf:
             raise ValueError(f"reduction_factor is {reduction_factor!r}, expected a number above 1")
         if optimize_mode not in ("maximize", "minimize"):
             raise ValueError(
                 f"optimize_mode is {optimize_mode!r}, expected 'maximize' or 'minimize'"
             )
-        self._min_epochs = int(min_epochs)
+        self._min_epochs = _epochs("min_epochs", min_epochs, 1)
+        self._max_epochs = math.inf
+        if max_epochs is not None:
+            self._max_epochs = _epochs("max_epochs", max_epochs, self._min_epochs + 1)
         self._factor = float(reduction_factor)
         self._sign = 1.0 if optimize_mode == "maximize" else -1.0
         # Per rung what trials had reached there and whether they went on, sorted.
@@ -109,7 +115,7 @@ class AshaAssessor(Assessor):  # type: ignore[misc]
     def _reached(self, epochs: int) -> int:
         """How many rungs a trial of so many epochs has reached."""
         rungs = 0
-        while self._epochs(rungs) <= epochs:
+        while self._epochs(rungs) <= epochs and self._epochs(rungs) < self._max_epochs:
             rungs += 1
         return rungs
 
@@ -160,6 +166,12 @@ def _tell_tuners(partial: Callable[[Sequence[Any]], dict[str, Any]]) -> None:
     settings = msg_dispatcher.dispatcher_env_vars
     msg_dispatcher.dispatcher_env_vars = settings._replace(NNI_INCLUDE_INTERMEDIATE_RESULTS="true")
     msg_dispatcher.MsgDispatcher._earlystop_notify_tuner = tell
+
+
+def _epochs(name: str, value: Any, least: int) -> int:
+    if not _is_number(value) or value < least or value != value // 1:
+        raise ValueError(f"{name} is {value!r}, expected a whole number from {least} on")
+    return int(value)
 
 
 def _is_number(value: Any) -> TypeGuard[float]:

@@ -55,6 +55,15 @@ def test_rungs(minimum, factor, rungs):
     assert assessor._reached(minimum - 1) == 0
 
 
+@pytest.mark.parametrize(("max_epochs", "goes_on"), [(None, False), (3, False), (2, True)])
+def test_no_training_is_stopped_at_its_end(max_epochs, goes_on):
+    assessor = AshaAssessor(1, 2, max_epochs=max_epochs)
+    for name in "ab":
+        assert lived(assessor, name, [0, 9]) == 2
+    assert assessor.assess_trial("behind", [1]) is AssessResult.Good
+    assert (assessor.assess_trial("behind", [1, 1]) is AssessResult.Good) == goes_on
+
+
 def test_results_that_come_together_are_judged_at_every_rung():
     one, other = AshaAssessor(1, 2), AshaAssessor(1, 2)
     for i in range(4):
@@ -154,7 +163,10 @@ def test_a_stopped_trial_without_a_number_is_a_failure():
         ({"min_epochs": 1.5}, "min_epochs is 1.5"),
         ({"reduction_factor": 1}, "reduction_factor is 1, expected a number above 1"),
         ({"optimize_mode": "max"}, "optimize_mode is 'max', expected 'maximize' or"),
-        ({"max_epochs": 3}, r"no arguments \['max_epochs'\], only"),
+        ({"min_epochs": float("nan")}, "min_epochs is nan"),
+        ({"min_epochs": float("inf")}, "min_epochs is inf"),
+        ({"max_epochs": 1}, "max_epochs is 1, expected a whole number from 2 on"),
+        ({"epochs": 3}, r"no arguments \['epochs'\], only"),
     ],
 )
 def test_wrong_arguments_are_named(wrong, message):

@@ -33,7 +33,7 @@ def test_stopped_trials_are_stored_as_short_trainings(experiment):
         "assessor": {
             "className": "meta_nni.AshaAssessor",
             "codeDirectory": ".",
-            "classArgs": {"min_epochs": 1, "reduction_factor": 2},
+            "classArgs": {"min_epochs": 1, "reduction_factor": 2, "max_epochs": EPOCHS},
         },
         "trainingService": {"platform": "local"},
     }
