@@ -15,9 +15,14 @@ from nni.runtime import msg_dispatcher
 from nni.runtime.tuner_command_channel import CommandType
 from nni.utils import MetricType
 
+from meta_nni.adapters.nni_process import tuner_arguments
+from meta_nni.metrics import Metric, find_metric, metric_of
+
 __all__ = ["AshaAssessor"]
 
-_ARGUMENTS = ["min_epochs", "reduction_factor", "optimize_mode", "max_epochs"]
+_ARGUMENTS = ["min_epochs", "reduction_factor", "optimize_mode", "max_epochs", "metric"]
+
+_MODES = ("maximize", "minimize")
 
 _log = logging.getLogger(__name__)
 
@@ -42,16 +47,20 @@ class AshaAssessor(Assessor):  # type: ignore[misc]
 
     The tuner is told what a stopped trial has reached, with its curve and its number of epochs
     as its budget, where NNI alone would call it failed: `MetaTuner` stores it as a short
-    training. NNI's page shows it as USER_CANCELED, with its curve. A resumed experiment begins
-    with empty rungs.
+    training. Where the tuner has a `metric` and the assessor not the same, it is a failure that
+    says so, since what was reached is no value of that metric. NNI's page shows it as
+    USER_CANCELED, with its curve. A resumed experiment begins with empty rungs.
 
     Args:
         min_epochs: Intermediate results before the first rung, at least 1.
         reduction_factor: What share survives, one in so many; above 1.
-        optimize_mode: "maximize" or "minimize".
+        optimize_mode: "maximize" or "minimize"; None: the metric's, else the tuner's, else
+            "maximize".
         max_epochs: Intermediate results of a whole training. No rung is there or beyond, so that
             a training that has come to its end reports all that it measured. None: rungs
             without end.
+        metric: What the intermediate results of the trials are, such as "f1" (see
+            `meta_nni.metrics.METRICS`).
 
     Raises:
         ValueError: naming the argument, what came and what was expected.
@@ -61,8 +70,9 @@ class AshaAssessor(Assessor):  # type: ignore[misc]
         self,
         min_epochs: Any = 1,
         reduction_factor: Any = 3,
-        optimize_mode: Any = "maximize",
+        optimize_mode: Any = None,
         max_epochs: Any = None,
+        metric: Any = None,
         **unknown: Any,
     ) -> None:
         super().__init__()
@@ -70,16 +80,15 @@ class AshaAssessor(Assessor):  # type: ignore[misc]
             raise ValueError(f"AshaAssessor has no arguments {list(unknown)}, only {_ARGUMENTS}")
         if not _is_number(reduction_factor) or not 1 < reduction_factor < math.inf:
             raise ValueError(f"reduction_factor is {reduction_factor!r}, expected a number above 1")
-        if optimize_mode not in ("maximize", "minimize"):
-            raise ValueError(
-                f"optimize_mode is {optimize_mode!r}, expected 'maximize' or 'minimize'"
-            )
         self._min_epochs = _epochs("min_epochs", min_epochs, 1)
         self._max_epochs = math.inf
         if max_epochs is not None:
             self._max_epochs = _epochs("max_epochs", max_epochs, self._min_epochs + 1)
         self._factor = float(reduction_factor)
-        self._sign = 1.0 if optimize_mode == "maximize" else -1.0
+        self._metric = None if metric is None else find_metric(metric)
+        self._tuners_metric = _tuners_metric()
+        mode = _objective(optimize_mode, self._metric, self._tuners_metric)
+        self._sign = 1.0 if mode == "maximize" else -1.0
         # Per rung what trials had reached there and whether they went on, sorted.
         self._rungs: list[list[tuple[float, bool]]] = []
         self._passed: dict[str, int] = {}  # rungs of each trial
@@ -144,6 +153,14 @@ class AshaAssessor(Assessor):  # type: ignore[misc]
         budget = {"epochs": float(len(curve))}
         if not finite:
             return {"reason": "stopped early; no result was a finite number", "budget": budget}
+        theirs = self._tuners_metric
+        if theirs is not None and theirs != self._metric:
+            own = None if self._metric is None else self._metric.name
+            reason = (
+                f"stopped early; what it reached is no {theirs.name}, the tuner's metric: "
+                f"AshaAssessor's, which intermediate results are, is {own!r}"
+            )
+            return {"reason": reason, "budget": budget}
         return {"default": self._sign * max(scores), "curve": finite, "budget": budget}
 
     def trial_end(self, trial_job_id: str, success: bool) -> None:
@@ -166,6 +183,33 @@ def _tell_tuners(partial: Callable[[Sequence[Any]], dict[str, Any]]) -> None:
     settings = msg_dispatcher.dispatcher_env_vars
     msg_dispatcher.dispatcher_env_vars = settings._replace(NNI_INCLUDE_INTERMEDIATE_RESULTS="true")
     msg_dispatcher.MsgDispatcher._earlystop_notify_tuner = tell
+
+
+def _tuners_metric() -> Metric | None:
+    name = tuner_arguments().get("metric")
+    return metric_of(name) if isinstance(name, str) else None
+
+
+def _objective(mode: Any, metric: Metric | None, tuners_metric: Metric | None) -> str:
+    """The direction: as given, else that of the metric, else the tuner's."""
+    theirs = tuner_arguments().get("optimize_mode")
+    if tuners_metric is not None:
+        theirs = tuners_metric.objective
+    elif theirs not in _MODES:
+        theirs = None
+    if mode is None:
+        mode = metric.objective if metric is not None else theirs or "maximize"
+    if mode not in _MODES:
+        raise ValueError(f"optimize_mode is {mode!r}, expected 'maximize' or 'minimize'")
+    if metric is not None and mode != metric.objective:
+        raise ValueError(
+            f"optimize_mode is {mode!r}, but the metric {metric.name!r} is to "
+            f"{metric.objective}; leave optimize_mode out"
+        )
+    # Beside a metric that the tuner names trials may be judged by another.
+    if tuners_metric is None and theirs not in (None, mode):
+        raise ValueError(f"AshaAssessor is to {mode}, but the tuner's optimize_mode is {theirs!r}")
+    return str(mode)
 
 
 def _epochs(name: str, value: Any, least: int) -> int:

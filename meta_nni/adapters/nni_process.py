@@ -11,7 +11,7 @@ import base64
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,13 @@ import nni
 
 from meta_nni.trial import Config
 
-__all__ = ["enter_trial_folder", "experiment_id", "recovered_configs", "reported"]
+__all__ = [
+    "enter_trial_folder",
+    "experiment_id",
+    "recovered_configs",
+    "reported",
+    "tuner_arguments",
+]
 
 
 def experiment_id() -> str | None:
@@ -37,9 +43,21 @@ def enter_trial_folder() -> None:
     relative path in the config means the same file to the tuner and to its trials, and
     the same again when the experiment is resumed.
     """
-    if "--exp_params" in sys.argv:
-        encoded = sys.argv[sys.argv.index("--exp_params") + 1]
-        os.chdir(json.loads(base64.b64decode(encoded))["trialCodeDirectory"])
+    if config := _experiment_config():
+        os.chdir(config["trialCodeDirectory"])
+
+
+def tuner_arguments() -> Mapping[str, Any]:
+    """The classArgs of the experiment's tuner; none outside of an experiment."""
+    return (_experiment_config().get("tuner") or {}).get("classArgs") or {}
+
+
+def _experiment_config() -> dict[str, Any]:
+    """The config of the experiment, if NNI started this process; else an empty one."""
+    if "--exp_params" not in sys.argv:
+        return {}
+    encoded = sys.argv[sys.argv.index("--exp_params") + 1]
+    return dict(json.loads(base64.b64decode(encoded)))
 
 
 def recovered_configs() -> list[Config]:

@@ -1,5 +1,9 @@
 """AshaAssessor: who goes on at a rung, and what the tuner is told of those who do not."""
 
+import base64
+import json
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +13,8 @@ from nni.runtime import msg_dispatcher
 from nni.runtime.tuner_command_channel import CommandType
 
 from meta_nni.adapters.nni_assessor import AshaAssessor
+from meta_nni.adapters.nni_tuner import MetaTuner
+from meta_nni.store import ExperienceStore
 
 
 @pytest.fixture(autouse=True)
@@ -150,6 +156,67 @@ def test_the_tuner_is_told_what_a_stopped_trial_reached():
     assert told["value"] == dump({"default": 0.3, "curve": [0.3, 0.2], "budget": {"epochs": 2.0}})
 
 
+@pytest.fixture
+def beside(monkeypatch, tmp_path):
+    """Lets an assessor be made in an experiment whose tuner has these classArgs."""
+
+    def make(tuner, **arguments):
+        config = {"tuner": {"classArgs": tuner}, "trialCodeDirectory": str(tmp_path)}
+        params = base64.b64encode(json.dumps(config).encode()).decode()
+        monkeypatch.setattr(sys, "argv", ["nni", "--exp_params", params])
+        return AshaAssessor(**arguments)
+
+    return make
+
+
+class TestBesideATuner:
+    @pytest.mark.parametrize(
+        ("tuner", "arguments", "sign"),
+        [
+            ({}, {}, 1),
+            ({"optimize_mode": "minimize"}, {}, -1),
+            ({"metric": "mae"}, {}, -1),
+            ({"metric": "log_loss"}, {"metric": "log_loss"}, -1),
+            ({"metric": "log_loss"}, {"metric": "accuracy"}, 1),
+            ({"metric": "log_loss"}, {"optimize_mode": "maximize"}, 1),
+            ({"optimize_mode": "minimize"}, {"metric": "mae"}, -1),
+            ({"optimize_mode": "least", "metric": 3}, {}, 1),  # another tuner's own
+        ],
+    )
+    def test_its_direction_is_taken_where_nothing_else_is_said(
+        self, beside, tuner, arguments, sign
+    ):
+        assert beside(tuner, **arguments)._sign == sign
+
+    @pytest.mark.parametrize(
+        "arguments", [{"optimize_mode": "maximize"}, {"metric": "accuracy"}], ids=str
+    )
+    def test_another_direction_is_named(self, beside, arguments):
+        with pytest.raises(ValueError, match=r"to maximize, but the tuner's .* is 'minimize'"):
+            beside({"optimize_mode": "minimize"}, **arguments)
+
+    @pytest.mark.parametrize("own", [None, "accuracy"])
+    def test_what_is_in_another_metric_is_a_failure(self, beside, monkeypatch, tmp_path, own):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.delenv("NNI_CHECKPOINT_DIRECTORY", raising=False)
+        assessor = beside({"metric": "log_loss"}, metric=own)
+        tuner = MetaTuner(store="e.db", knowledge="none", controller="random", metric="log_loss")
+        tuner.update_search_space({"x": {"_type": "choice", "_value": [1, 2]}})
+        tuner.generate_multiple_parameters([0, 1])
+        tuner.receive_trial_result(0, None, {"default": 0.9, "log_loss": 0.35})
+        tuner.receive_trial_result(1, None, assessor._partial([0.05, 0.1]))
+        history = ExperienceStore.open("e.db").history(tuner._run_id)
+        assert history.best.value == 0.35
+        (stopped,) = history.failed
+        assert "is no log_loss, the tuner's metric" in stopped.result.reason
+        assert stopped.result.reason.endswith(f"is {own!r}")
+        assert stopped.result.budget == {"epochs": 2.0}
+
+    def test_what_is_in_the_tuners_metric_is_a_short_training(self, beside):
+        final = beside({"metric": "mae"}, metric="mean_absolute_error")._partial([0.5, 0.3, 0.4])
+        assert final == {"default": 0.3, "curve": [0.5, 0.3, 0.4], "budget": {"epochs": 3.0}}
+
+
 def test_a_stopped_trial_without_a_number_is_a_failure():
     final = AshaAssessor()._partial([float("nan"), "x"])
     assert "default" not in final
@@ -163,6 +230,8 @@ def test_a_stopped_trial_without_a_number_is_a_failure():
         ({"min_epochs": 1.5}, "min_epochs is 1.5"),
         ({"reduction_factor": 1}, "reduction_factor is 1, expected a number above 1"),
         ({"optimize_mode": "max"}, "optimize_mode is 'max', expected 'maximize' or"),
+        ({"metric": "acuracy"}, "metric is 'acuracy'.* did you mean 'accuracy'"),
+        ({"metric": "f1", "optimize_mode": "minimize"}, "'f1' is to maximize; leave optimize_mode"),
         ({"min_epochs": float("nan")}, "min_epochs is nan"),
         ({"min_epochs": float("inf")}, "min_epochs is inf"),
         ({"max_epochs": 1}, "max_epochs is 1, expected a whole number from 2 on"),

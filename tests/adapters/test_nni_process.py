@@ -11,6 +11,7 @@ from meta_nni.adapters.nni_process import (
     experiment_id,
     recovered_configs,
     reported,
+    tuner_arguments,
 )
 
 
@@ -67,6 +68,17 @@ def test_experiment_id(monkeypatch):
     assert experiment_id() is None
     monkeypatch.setenv("NNI_CHECKPOINT_DIRECTORY", "/home/me/nni-experiments/abc123/checkpoint")
     assert experiment_id() == "abc123"
+
+
+def test_the_tuners_arguments(monkeypatch):
+    assert tuner_arguments() == {}
+    for config, found in (
+        ({"tuner": {"classArgs": {"metric": "f1"}}}, {"metric": "f1"}),
+        ({"tuner": {"name": "TPE", "classArgs": None}}, {}),
+    ):
+        params = base64.b64encode(json.dumps(config).encode()).decode()
+        monkeypatch.setattr(sys, "argv", ["nni", "--exp_params", params])
+        assert tuner_arguments() == found
 
 
 def test_enters_the_folder_of_the_trials(monkeypatch, tmp_path):
