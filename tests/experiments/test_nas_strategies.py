@@ -156,13 +156,17 @@ class TestFidelity:
         assert curves[0, [0, 2, 3, 10, 11, 50, 51]].tolist() == [1, 1, 2, 2, 3, 4, 5]
 
     def test_the_same_epochs_go_to_more_trials_when_they_are_stopped(self, small):
-        curves = np.arange(8.0)[:, None] * np.linspace(0.5, 1.0, fidelity.FULL)
-        counts = {
-            arm: len(fidelity.search(job(arm), small, curves, 3 * fidelity.FULL))
+        full, stopped = fidelity.FULL, 4  # epochs; the first three trials go on
+        epochs = 3 * full + 5 * stopped
+        curves = np.zeros((9, full))
+        order = [int(row) for row, *_ in fidelity.search(job("random"), small, curves, 8 * full)]
+        # Each one that is tried is worse than those before.
+        curves[order] = np.linspace(1.0, 0.3, 8)[:, None] * np.linspace(0.5, 1.0, full)
+        tried = {
+            arm: fidelity.search(job(arm), small, curves, epochs)
             for arm in ("random", "random_asha")
         }
-        assert counts["random"] == 3
-        assert counts["random_asha"] >= 3
-        tried = fidelity.search(job("random_asha"), small, curves, 4 * fidelity.FULL)
-        for row, epochs, best in tried:
-            assert best == round(curves[int(row), : int(epochs)].max(), 4)
+        assert [each[1] for each in tried["random"]] == [full] * 4
+        assert [each[1] for each in tried["random_asha"]] == [full] * 3 + [stopped] * 5
+        for row, trained, best in tried["random_asha"]:
+            assert best == round(curves[row, :trained].max(), 4)
