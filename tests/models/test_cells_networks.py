@@ -85,7 +85,7 @@ def test_the_network_of_the_darts_paper_has_the_published_size():
     assert size(darts_model(DARTS_V2, width=36, cells=6)) == 3_349_342  # "3.3 million"
 
 
-@pytest.mark.parametrize("shape", [(7, 7, 1), (8, 5, 3)])
+@pytest.mark.parametrize("shape", [(7, 7, 1), (8, 5, 3), (1, 16, 1), (16, 1, 1)])
 def test_features_keep_their_number_on_odd_images(shape):
     x = np.ones((2, *shape), "float32")
     assert nasbench_model(["avg_pool_3x3"] * 6, 4, 1, 3, shape)(x).shape == (2, 3)

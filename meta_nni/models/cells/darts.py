@@ -100,13 +100,13 @@ def aligned(before: Any, last: Any, filters: int, *, affine: bool = True) -> tup
     """The inputs of a cell, [B, H, W, filters] each, from the outputs of the two cells before.
 
     Args:
-        before: Output of the cell before last; of twice the height where the last one was a
-            reduction.
+        before: Output of the cell before last; of twice the height and width where the last
+            one was a reduction.
         last: Output of the last cell, [B, H, W, C].
         filters: Channels to give.
         affine: Whether batch normalization scales and shifts.
     """
-    halve = before.shape[1] != last.shape[1]
+    halve = before.shape[1:3] != last.shape[1:3]  # a height of 1 stays 1
     first = (
         FactorizedReduce(filters, affine) if halve else relu_conv_norm(filters, 1, affine=affine)
     )
