@@ -92,7 +92,10 @@ class SharedWeights:
         return tf.reduce_mean(keras.losses.sparse_categorical_crossentropy(y, predicted))
 
     def step(self, batch: Batch, gates: Array) -> None:
-        """One step of gradient descent on the weights that these gates use."""
+        """One step of SGD on the loss of a batch with these gates.
+
+        Weights that the gates do not use have no gradient, but momentum and decay move them.
+        """
         self._step(*batch, tf.constant(gates))
 
     def _apply(self, x: Any, y: Any, gates: Any) -> None:
