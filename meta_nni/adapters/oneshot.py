@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from meta_nni.adapters.environment import environment
+from meta_nni.controllers.fidelity import at_full_budget
 from meta_nni.oneshot import CellSpace, Found, start_of
 from meta_nni.oneshot.space import Start
 from meta_nni.policy.neural import NeuralPolicy
@@ -44,7 +45,7 @@ def learned_start(
         What `DartsSearch` and `EnasSearch` take as `initial`; empty, which is uniform,
         where no source teaches anything about the space.
     """
-    trained = [history for history in sources if not _is_shared(history)]
+    trained = [at_full_budget(history) for history in sources if not _is_shared(history)]
     policy = NeuralPolicy.train(space, trained, seed=seed, steps=steps)
     if not policy.trained_on:
         return {}

@@ -115,8 +115,10 @@ def _trained(
     path: Path,
     arguments: argparse.Namespace,
 ) -> NeuralPolicy:
+    from meta_nni.controllers.fidelity import at_full_budget
     from meta_nni.policy.neural import NeuralPolicy
 
+    histories = [at_full_budget(history) for history in histories]
     try:
         with ProgressBar("training", time.monotonic, arguments.seconds) as bar:
             return NeuralPolicy.train(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from meta_nni.controllers.fidelity import at_full_budget
 from meta_nni.controllers.fresh import draw_fresh, tried_keys
 from meta_nni.policy.generator import stream
 from meta_nni.policy.neural import NeuralPolicy
@@ -41,6 +42,7 @@ class EvolutionController:
         self._policy = None
         if self.warm and sources:
             seed = int(rng.integers(2**31))
+            sources = [at_full_budget(source) for source in sources]
             self._policy = NeuralPolicy.train(run.space, sources, seed=seed, steps=self.steps)
 
     def propose(self, history: History, count: int, rng: np.random.Generator) -> list[Suggestion]:

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
+from meta_nni.controllers.fidelity import at_full_budget
 from meta_nni.controllers.fresh import draw_fresh, tried_keys
 from meta_nni.policy.adam import Adam
 from meta_nni.policy.decisions import Decisions
@@ -60,6 +61,7 @@ class ReinforceController:
         network = Network.initial(Decisions(run.space), _SEED)
         if self.warm and sources:
             seed = int(rng.integers(2**31))
+            sources = [at_full_budget(source) for source in sources]
             network = NeuralPolicy.train(run.space, sources, seed=seed, steps=self.steps).network
         self._learner, self._replays = _Learner(network), []
 

@@ -1,10 +1,13 @@
 """What one-shot searches take from the store and give to it."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from meta_nni.adapters.oneshot import learned_start, record
 from meta_nni.oneshot import CellSpace, Found
+from meta_nni.policy.neural import NeuralPolicy
 from meta_nni.task import Task
 from meta_nni.trial import History, Result, Run, Suggestion, Trial
 
@@ -57,6 +60,25 @@ def test_nothing_known_starts_uniform():
 def test_shared_weights_teach_no_start(store, rng):
     record(store, "s1", TASK, "nasbench201", make_found(rng), seed=0)
     assert learned_start(CELLS.space, TASK, store.histories(), seed=0) == {}
+
+
+def test_short_trainings_teach_what_they_would_have_become(monkeypatch, rng):
+    config, taught = CELLS.space.sample(rng), []
+
+    def train(space, histories, **options):
+        taught.extend(trial.value for history in histories for trial in history.trials)
+        return SimpleNamespace(trained_on={})
+
+    monkeypatch.setattr(NeuralPolicy, "train", train)
+    curves = [(0.2, 0.4, 0.8), (0.5,)]
+    trials = tuple(
+        Trial(str(i), i, Suggestion(config, "random")).with_result(
+            Result(curve[-1], curve=curve, budget={"epochs": float(len(curve))})
+        )
+        for i, curve in enumerate(curves)
+    )
+    learned_start(CELLS.space, TASK, [History(Run("r", TASK, CELLS.space), trials)], seed=0)
+    assert taught == pytest.approx([0.8, 1.1])  # after one epoch 0.6 was still to be gained
 
 
 @pytest.mark.host

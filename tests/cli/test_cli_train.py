@@ -11,6 +11,7 @@ import pytest
 from histories import SPACE, fill, make_history, make_run, make_trial
 
 from meta_nni.cli import main, train
+from meta_nni.controllers.fidelity import at_full_budget
 from meta_nni.search import KNOWLEDGE
 from meta_nni.space import SearchSpace
 from meta_nni.store import ExperienceStore
@@ -26,6 +27,7 @@ class FakePolicy:
     """Has the surface of NeuralPolicy; remembers how it was trained."""
 
     calls: list[dict[str, Any]] = []  # noqa: RUF012
+    histories: Sequence[History] = ()  # of the latest training
     interrupt = False
 
     def __init__(self, trained_on: Mapping[str, int]) -> None:
@@ -44,6 +46,7 @@ class FakePolicy:
         progress: Callable[[int, int, float], None] | None = None,
     ) -> FakePolicy:
         cls.calls.append({"space": space, "seed": seed, "start": start, "seconds": max_seconds})
+        cls.histories = histories
         assert progress is not None
         progress(1, 2, 0.5)
         if cls.interrupt:
@@ -121,6 +124,17 @@ def test_it_learns_from_the_runs_that_share_the_space(
         str(checkpoint),
     ]
     assert "step 2 of 2, loss 0.25" in captured.err
+
+
+def test_it_learns_from_values_at_the_full_budget(store: str, space: str) -> None:
+    short = Result(0.5, curve=(0.5,), budget={"epochs": 1.0})  # the others have 0.5 after one
+    opened = ExperienceStore.open(store)
+    opened.add_trials("a", [make_trial(6).with_result(short)])
+    raw = opened.history("a")
+    opened.close()
+    assert run("--store", store, "--space", space) == 0
+    (found,) = (h for h in FakePolicy.histories if h.run.run_id == "a")
+    assert found == at_full_budget(raw) != raw
 
 
 def test_it_goes_on_from_the_checkpoint_unless_told_to_begin_anew(

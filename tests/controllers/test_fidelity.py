@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from meta_nni.controllers import MetaController
+from meta_nni.controllers import EvolutionController, MetaController, ReinforceController
 from meta_nni.controllers.fidelity import at_full_budget
+from meta_nni.policy.neural import NeuralPolicy
 from meta_nni.space import SearchSpace
 from meta_nni.task import Task
 from meta_nni.trial import History, Result, Run, Suggestion, Trial
@@ -107,3 +108,19 @@ def test_the_controller_reads_short_trainings_at_the_full_budget():
     as_if, unlike = (proposed(history(*each), history(*each)) for each in (extended, raw))
     assert (found.config, found.mean) == (as_if.config, as_if.mean)
     assert found.mean != unlike.mean
+
+
+class _Learned(Exception):
+    pass
+
+
+@pytest.mark.parametrize("controller", [EvolutionController(warm=True), ReinforceController()])
+def test_generators_learn_from_values_at_the_full_budget(monkeypatch, controller):
+    def train(space, histories, **options):
+        raise _Learned(*histories)
+
+    monkeypatch.setattr(NeuralPolicy, "train", train)
+    short = history(trained([1, 2, 4]), trained([3, 5, 5]), trained([2, 1]))
+    with pytest.raises(_Learned) as found:
+        controller.learn(short.run, [short], np.random.default_rng(0))
+    assert found.value.args == (at_full_budget(short),) != (short,)
