@@ -6,7 +6,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["Found", "OneShotSearch"]
 
 Report = Callable[[int, int, float], None]
+
+_Saved = tuple[dict[str, Any], dict[str, Any]]  # the arrays of a checkpoint, and its text
 
 # A supernet and its optimizer have many thousand arrays, and every scored child is noted.
 _LIMITS = Limits(
@@ -78,7 +80,8 @@ class OneShotSearch(ABC):
         batch_size: Rows per step.
         rate: Learning rate of the shared weights at first; it falls by a cosine to a 25th.
         initial: Probabilities of the options of parameters to start from, by name, such as
-            `start_of` counts in proposed configs; None is uniform.
+            `start_of` counts in proposed configs; None is uniform. A search that is resumed
+            keeps those that it began with.
         temperature: Flattens `initial` above 1, sharpens it below.
         max_seconds: The search ends after the epoch in which this time is up.
         checkpoint: File to save the search in after every epoch, and to resume it from.
@@ -123,10 +126,17 @@ class OneShotSearch(ABC):
                 checkpoint is of another search.
         """
         self._check()
+        saved = self._saved()
+        if saved is None:
+            return self._run(report, None)
+        # What proposes the start may have learned since, and the start decides on in DARTS.
+        return replace(self, initial=saved[1]["settings"]["initial"])._run(report, saved)
+
+    def _run(self, report: Report, saved: _Saved | None) -> Found:
         cells = self.cell_space
         problem = load_problem(self.data, self.samples, 0.5)
         engine = self._engine(cells, problem)
-        log = self._resume(engine) or _Log()
+        log = _Log() if saved is None else _resumed(engine, *saved)
         limit = math.inf if self.max_seconds is None else self.max_seconds
         started = time.monotonic() - log.seconds
         for number in range(len(log.curve), self.epochs):
@@ -188,19 +198,20 @@ class OneShotSearch(ABC):
 
     def _settings(self) -> dict[str, Any]:
         """What a checkpoint must agree with, as JSON."""
-        free = {"checkpoint", "max_seconds"}
-        return {
-            "method": self.method,
-            **{k: str(v) for k, v in asdict(self).items() if k not in free},
-        }
+        free = {"checkpoint", "max_seconds", "initial"}
+        fixed = {k: str(v) for k, v in asdict(self).items() if k not in free}
+        data = {k: str(v) for k, v in sorted(self.data.items())}  # a path may be text or not
+        return {**fixed, "method": self.method, "data": str(data)}
 
     def _save(self, engine: Engine, log: _Log) -> None:
         if self.checkpoint is not None:
-            about = {"settings": self._settings(), "log": asdict(log), "facts": engine.facts}
+            initial = self.initial and {k: np.asarray(v).tolist() for k, v in self.initial.items()}
+            settings = {**self._settings(), "initial": initial}
+            about = {"settings": settings, "log": asdict(log), "facts": engine.facts}
             arrays = {str(i): np.asarray(v) for i, v in enumerate(engine.variables)}
             write_checkpoint(self.checkpoint, arrays, about)
 
-    def _resume(self, engine: Engine) -> _Log | None:
+    def _saved(self) -> _Saved | None:
         if self.checkpoint is None or not Path(self.checkpoint).exists():
             return None
         arrays, about = read_checkpoint(self.checkpoint, _LIMITS)
@@ -211,10 +222,7 @@ class OneShotSearch(ABC):
                 f"{self.checkpoint} is of a search with {other}, expected "
                 f"{ {k: settings[k] for k in other} }; take another file, or the same settings"
             )
-        for number, variable in enumerate(engine.variables):
-            variable.assign(arrays[str(number)])
-        engine.facts = about["facts"]
-        return _Log(**about["log"])
+        return arrays, about
 
 
 @dataclass
@@ -233,3 +241,11 @@ class _Log:
             if known is None or known["budget"]["validation_rows"] <= rows:
                 budget = {"epochs": float(epochs), "validation_rows": float(rows)}
                 self.children[key] = {"config": config, "accuracy": accuracy, "budget": budget}
+
+
+def _resumed(engine: Engine, arrays: Mapping[str, Any], about: Mapping[str, Any]) -> _Log:
+    """Puts an engine in the state of a checkpoint."""
+    for number, variable in enumerate(engine.variables):
+        variable.assign(arrays[str(number)])
+    engine.facts = about["facts"]
+    return _Log(**about["log"])

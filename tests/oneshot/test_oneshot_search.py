@@ -110,6 +110,26 @@ def test_a_resumed_search_ends_as_one_that_ran_through(stripes, tmp_path, make, 
 
 
 @pytest.mark.host
+def test_a_resumed_search_keeps_the_start_that_it_began_with(stripes, tmp_path):
+    starts = []
+
+    class Watched(SmallEnas):
+        def _engine(self, cells, problem):
+            starts.append(self.initial)
+            return super()._engine(cells, problem)
+
+    settings = {"epochs": 1, "steps": 1, "candidates": 1, "checkpoint": tmp_path / "search.npz"}
+    begun = Watched("nasbench201", stripes, initial={"edge_0_3": np.full(4, 0.25)}, **settings)
+    found = begun.run()
+    text = {"npz": str(stripes["npz"])}
+    for initial in (None, {"edge_0_1": [0.7, 0.1, 0.1, 0.1]}):
+        again = replace(begun, initial=initial, data=text)
+        assert again.run().children == found.children
+        assert again.initial is initial
+    assert starts[1:] == [{"edge_0_3": [0.25] * 4}] * 2
+
+
+@pytest.mark.host
 def test_a_checkpoint_of_another_search_is_refused(stripes, tmp_path):
     file = tmp_path / "search.npz"
     make_enas(stripes, epochs=1, steps=1, candidates=1, checkpoint=file).run()
