@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from meta_nni.models.problem import Problem
+from meta_nni.oneshot.ranges import Range
 from meta_nni.oneshot.search import OneShotSearch
 from meta_nni.oneshot.space import CellSpace
 
@@ -32,6 +34,14 @@ class DartsSearch(OneShotSearch):
     """
 
     method = "darts"
+    _ranges: ClassVar[Mapping[str, Range]] = {
+        **OneShotSearch._ranges,
+        "order": Range(1, below=3, whole=True),
+        "alpha_rate": Range(0, above=True),
+        "alpha_decay": Range(0),
+        "warmup": Range(0, whole=True),
+        "max_skips": Range(1, whole=True, optional=True),
+    }
 
     order: int = 1
     alpha_rate: float = 0.01
@@ -63,10 +73,11 @@ class DartsSearch(OneShotSearch):
 
     def _check(self) -> None:
         super()._check()
-        if self.order not in (1, 2):
-            raise ValueError(f"order is {self.order}, expected 1 or 2")
-        if not 0 <= self.warmup < self.epochs:
-            raise ValueError(f"warmup is {self.warmup}, expected 0 to epochs - 1")
+        if self.warmup >= self.epochs:
+            raise ValueError(
+                f"warmup is {self.warmup}, expected less than the {self.epochs} epochs; take "
+                "fewer to warm up, or more in all"
+            )
 
 
 @dataclass
@@ -85,6 +96,13 @@ class EnasSearch(OneShotSearch):
     """
 
     method = "enas"
+    _ranges: ClassVar[Mapping[str, Range]] = {
+        **OneShotSearch._ranges,
+        **dict.fromkeys(("steps", "draws", "candidates"), Range(1, whole=True)),
+        "controller_rate": Range(0, above=True),
+        "entropy": Range(0),
+        "decay": Range(0, below=1),
+    }
 
     steps: int = 10
     draws: int = 4
@@ -115,9 +133,3 @@ class EnasSearch(OneShotSearch):
             draws=self.draws,
             candidates=self.candidates,
         )
-
-    def _check(self) -> None:
-        super()._check()
-        for name in ("steps", "draws", "candidates"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected 1 or more")

@@ -6,7 +6,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from meta_nni.checkpoint import Limits, read_checkpoint, write_checkpoint
 from meta_nni.models.problem import Problem, load_problem
+from meta_nni.oneshot.ranges import Range
 from meta_nni.oneshot.space import CellSpace, Start
 from meta_nni.trial import Config, Result
 
@@ -89,6 +90,13 @@ class OneShotSearch(ABC):
     """
 
     method: ClassVar[str]
+    _ranges: ClassVar[Mapping[str, Range]] = {
+        **dict.fromkeys(("epochs", "batch_size", "width", "cells"), Range(1, whole=True)),
+        "samples": Range(1, whole=True, optional=True),
+        "rate": Range(0, above=True),
+        "max_seconds": Range(0, above=True, optional=True),
+        "seed": Range(0, whole=True),
+    }
 
     space: str
     data: Mapping[str, Any]
@@ -175,9 +183,14 @@ class OneShotSearch(ABC):
         return SharedWeights(model, problem, self.batch_size, self.seed)
 
     def _check(self) -> None:
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected 1 or more")
+        for setting in fields(self):
+            value, expected = getattr(self, setting.name), self._ranges.get(setting.name)
+            if expected is not None and value not in expected:
+                raise ValueError(
+                    f"{setting.name} is {value!r}, expected {expected}; leave it out for "
+                    f"{setting.default}"
+                )
+        self.cell_space.probabilities(self.initial, self.temperature)
 
     def _rate(self, number: int) -> float:
         last = _LAST_RATE * self.rate

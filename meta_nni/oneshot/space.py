@@ -20,6 +20,8 @@ import numpy.typing as npt
 
 from meta_nni.models.cells import topology
 from meta_nni.models.cells.topology import Edge
+from meta_nni.oneshot.ranges import Range
+from meta_nni.parameter import Parameter
 from meta_nni.space import SearchSpace
 from meta_nni.trial import Config
 
@@ -34,6 +36,7 @@ SPACES = ("nasbench201", "darts_cell")
 """The spaces that can be searched: names of files in `search_spaces/`."""
 
 _FLOOR = 1e-3  # no option starts with less: what nobody tried before must stay reachable
+_TEMPERATURES = Range(0, above=True)
 _SKIP, _NONE = "skip_connect", "none"
 
 
@@ -143,18 +146,20 @@ class CellSpace:
         Raises:
             ValueError: A name or a vector does not fit the space, or temperature is not above 0.
         """
+        if temperature not in _TEMPERATURES:
+            raise ValueError(
+                f"temperature is {temperature!r}, expected {_TEMPERATURES}; 1 leaves the start as "
+                "it is"
+            )
+        if not isinstance(start, Mapping | None):
+            raise ValueError(
+                f"the start is {start!r}, expected probabilities by parameter, such as start_of "
+                "makes, or None"
+            )
         given = dict(start or {})
-        if not temperature > 0:
-            raise ValueError(f"temperature is {temperature}, expected a number above 0")
         vectors = []
         for parameter in self.space.parameters:
-            size = len(parameter.args)
-            vector = np.asarray(given.pop(parameter.name, np.full(size, 1 / size)), np.float64)
-            if vector.shape != (size,) or not (vector >= 0).all() or not 0 < vector.sum() < np.inf:
-                raise ValueError(
-                    f'the start of "{parameter.name}" is {vector.tolist()}, expected {size} '
-                    f"probabilities, of {list(parameter.args)}"
-                )
+            vector = _shares(parameter, given.pop(parameter.name, [1.0] * len(parameter.args)))
             vector = np.maximum(vector / vector.sum(), _FLOOR) ** (1 / temperature)
             vectors.append((vector / vector.sum()).astype(np.float32))
         if given:
@@ -198,6 +203,21 @@ class CellSpace:
         ]
 
 
+def _shares(parameter: Parameter, given: Any) -> npt.NDArray[np.float64]:
+    """What a start gives the options of a parameter, where it is that: not yet of sum 1."""
+    size = len(parameter.args)
+    try:
+        shares = np.asarray(given, np.float64)
+    except (TypeError, ValueError):  # text, or lists of different lengths
+        shares = np.empty(0)
+    if shares.shape != (size,) or not (shares >= 0).all() or not 0 < shares.sum() < np.inf:
+        raise ValueError(
+            f'the start of "{parameter.name}" is {given!r}, expected {size} probabilities, of '
+            f"{list(parameter.args)}"
+        )
+    return shares
+
+
 def softmax(alphas: Any) -> Floats:
     """Gates of architecture weights, (E, K) -> float32 (E, K); rows sum to 1."""
     powers = np.exp(alphas - np.max(alphas, axis=1, keepdims=True))
@@ -214,11 +234,23 @@ def start_of(space: SearchSpace, configs: Sequence[Config], prior: float = 1.0) 
 
     Returns:
         A `Start`: lists of probabilities by name, each sums to 1.
+
+    Raises:
+        SpaceError: A config is none of the space; names the parameter.
+        ValueError: The space has other parameters than choices without conditions.
     """
+    others = [p.name for p in space.parameters if p.type != "choice" or p.nested]
+    if others:
+        raise ValueError(
+            f"the space has {others}, expected choices without conditions only, such as "
+            f"CellSpace.named({SPACES[0]!r}).space"
+        )
+    for config in configs:
+        space.validate(config)
     start = {}
     for parameter in space.parameters:
         counts = np.full(len(parameter.args), prior / len(parameter.args))
         for config in configs:
-            counts[parameter.args.index(config[parameter.name])] += 1
+            counts[parameter.index(config[parameter.name])] += 1
         start[parameter.name] = (counts / counts.sum()).tolist()
     return start

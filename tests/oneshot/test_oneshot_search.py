@@ -190,10 +190,20 @@ def test_a_start_with_skip_connections_moves_the_limit():
 @pytest.mark.parametrize(
     ("kind", "setting", "message"),
     [
-        (DartsSearch, {"epochs": 0}, "epochs is 0, expected 1 or more"),
-        (DartsSearch, {"order": 3}, "order is 3, expected 1 or 2"),
-        (DartsSearch, {"warmup": 20}, "warmup is 20, expected 0 to epochs - 1"),
-        (EnasSearch, {"draws": 0}, "draws is 0, expected 1 or more"),
+        (DartsSearch, {"epochs": 0}, "epochs is 0, expected an integer from 1 on; .* for 20"),
+        (EnasSearch, {"epochs": "20"}, "epochs is '20', expected an integer from 1 on"),
+        (EnasSearch, {"rate": -1}, "rate is -1, expected a number above 0; leave it out for 0.025"),
+        (DartsSearch, {"rate": "0.1"}, "rate is '0.1', expected a number above 0"),
+        (DartsSearch, {"seed": -1}, "seed is -1, expected an integer from 0 on"),
+        (DartsSearch, {"max_skips": 0}, "max_skips is 0, expected an integer from 1 on, or None"),
+        (DartsSearch, {"temperature": -1}, "temperature is -1, expected a number above 0; 1 leave"),
+        (EnasSearch, {"temperature": "1"}, "temperature is '1', expected a number above 0"),
+        (DartsSearch, {"initial": [0.2]}, r"start is \[0.2\], expected probabilities by parameter"),
+        (EnasSearch, {"initial": {"edge_0_1": "abc"}}, "\"edge_0_1\" is 'abc', expected 5 prob"),
+        (DartsSearch, {"order": 3}, "order is 3, expected an integer from 1 on and below 3"),
+        (DartsSearch, {"warmup": 20}, "warmup is 20, expected less than the 20 epochs; take fewer"),
+        (EnasSearch, {"draws": 0}, "draws is 0, expected an integer from 1 on"),
+        (EnasSearch, {"decay": 1.0}, "decay is 1.0, expected a number from 0 on and below 1"),
     ],
 )
 def test_settings_out_of_range_are_refused(kind, setting, message):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from meta_nni.oneshot import CellSpace, start_of
 from meta_nni.oneshot.space import SPACES, softmax
+from meta_nni.space import SearchSpace, SpaceError
 
 NB201, DARTS = (CellSpace.named(name) for name in ("nasbench201", "darts_cell"))
 
@@ -114,7 +115,9 @@ def test_no_option_starts_impossible():
         ({"edge_0_1": [0.5, 0.5]}, 1.0, r'"edge_0_1" is \[0.5, 0.5\], expected 5 probabilities'),
         ({"edge_0_1": [-1, 1, 1, 1, 1]}, 1.0, "expected 5 probabilities"),
         ({"edge_0_1": [float("nan")] * 5}, 1.0, "expected 5 probabilities"),
-        ({}, 0.0, "temperature is 0.0, expected a number above 0"),
+        ({"edge_0_1": [[1], 2]}, 1.0, r'"edge_0_1" is \[\[1\], 2\], expected 5 probabilities'),
+        ([0.2], 1.0, r"the start is \[0.2\], expected probabilities by parameter"),
+        ({}, 0.0, "temperature is 0.0, expected a number above 0; 1 leaves the start"),
     ],
 )
 def test_a_start_that_does_not_fit_is_refused(start, temperature, message):
@@ -127,3 +130,23 @@ def test_a_start_counts_what_configs_have():
     start = start_of(NB201.space, [config] * 9)
     assert start["edge_0_1"] == pytest.approx([0.02, 0.02, 0.02, 0.92, 0.02])
     assert NB201.derive(softmax(NB201.alphas(start))) == config
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"edge_0_1": "dil_conv_9x9"}, "\"edge_0_1\" is 'dil_conv_9x9', expected choice of"),
+        ({}, 'parameter "edge_0_1" is missing'),
+    ],
+)
+def test_a_start_of_configs_of_another_space_is_refused(changed, message):
+    config = sampled(NB201, 0)
+    del config["edge_0_1"]
+    with pytest.raises(SpaceError, match=message):
+        start_of(NB201.space, [{**config, **changed}])
+
+
+def test_a_start_is_of_choices_alone():
+    rate = SearchSpace.from_nni({"rate": {"_type": "uniform", "_value": [0, 1]}})
+    with pytest.raises(ValueError, match=r"the space has \['rate'\], expected choices without"):
+        start_of(rate, [])
