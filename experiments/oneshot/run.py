@@ -7,14 +7,13 @@ config that it scored is added, as is the retrained one.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import time
 from pathlib import Path
 
-import numpy as np
-
-from meta_nni import ExperienceStore, Task, compute_metafeatures, load_data
-from meta_nni.adapters.oneshot import learned_start, record
+from meta_nni import ExperienceStore
+from meta_nni.adapters.oneshot import search_from_store
 from meta_nni.cli.progress import ProgressBar
 from meta_nni.models import KerasEvaluator
 from meta_nni.oneshot import DartsSearch, EnasSearch, Found, OneShotSearch
@@ -34,7 +33,7 @@ def main() -> None:
         samples=args.samples,
         seed=args.seed,
     )
-    found = from_store(search, evaluator, args.store) if args.store else watch(search)
+    found = watch(search, evaluator, args)
     test = evaluator.test(found.config)
     facts = {
         "method": args.method,
@@ -80,34 +79,27 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def watch(search: OneShotSearch) -> Found:
+def watch(search: OneShotSearch, evaluator: KerasEvaluator, args: argparse.Namespace) -> Found:
     """Runs a search with a progress bar, whose loss is the error of the derived config."""
     with ProgressBar(f"searching {search.space}", time.monotonic) as progress:
-        return search.run(lambda epoch, epochs, accuracy: progress(epoch, epochs, 1 - accuracy))
 
+        def report(epoch: int, epochs: int, accuracy: float) -> None:
+            progress(epoch, epochs, 1 - accuracy)
 
-def from_store(search: OneShotSearch, evaluator: KerasEvaluator, path: str) -> Found:
-    """Runs a search that starts from a store, and adds what it saw and what came of it."""
-    name = Path(search.data["npz"]).stem
-    metafeatures = compute_metafeatures(load_data(search.data), np.random.default_rng(0))
-    task, space = Task(name, "maximize", metafeatures), search.cell_space.space
-    store = ExperienceStore.open(path)
-    search.initial = learned_start(space, task, store.histories(), seed=search.seed)
-    found = watch(search)
-    run_id = f"{name}-{search.method}-{search.seed}"
-    recipe = f"{search.space}-{evaluator.epochs}-epochs-v1"
-    retrained = evaluator(found.config)
-    record(
-        store,
-        run_id,
-        task,
-        search.space,
-        found,
-        seed=search.seed,
-        retrained=retrained,
-        recipe=recipe,
-    )
-    return found
+        if args.store is None:
+            return search.run(report)
+        task = args.data.stem
+        settings = (args.space, args.method, args.order, args.samples, args.epochs)
+        named = (task, *settings, args.retrain_epochs, args.seed)
+        with contextlib.closing(ExperienceStore.open(args.store)) as store:
+            return search_from_store(
+                search,
+                evaluator,
+                store,
+                run_id="-".join(map(str, named)),
+                task=task,
+                report=report,
+            )[0]
 
 
 if __name__ == "__main__":

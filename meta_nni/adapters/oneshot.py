@@ -1,14 +1,22 @@
-"""One-shot searches and the store: where they start from, and what they leave behind."""
+"""One-shot searches and the store: where they start from, and what they leave behind.
+
+found, retrained = search_from_store(search, evaluator, store, run_id="s1", task="clothing")
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from meta_nni.adapters.environment import environment
 from meta_nni.controllers.fidelity import at_full_budget
-from meta_nni.oneshot import CellSpace, Found, start_of
+from meta_nni.data import load_data
+from meta_nni.metafeatures import compute_metafeatures
+from meta_nni.models import KerasEvaluator
+from meta_nni.oneshot import CellSpace, Found, OneShotSearch, start_of
+from meta_nni.oneshot.search import Report
 from meta_nni.oneshot.space import Start
 from meta_nni.policy.neural import NeuralPolicy
 from meta_nni.space import SearchSpace
@@ -16,9 +24,51 @@ from meta_nni.store import ExperienceStore
 from meta_nni.task import Task
 from meta_nni.trial import Config, History, Result, Run, Suggestion, Trial
 
-__all__ = ["learned_start", "record"]
+__all__ = ["learned_start", "record", "search_from_store"]
 
 _DRAWS = 1_000  # of the generator: shares of options are known to within some 0.015
+
+
+def search_from_store(
+    search: OneShotSearch,
+    evaluator: KerasEvaluator,
+    store: ExperienceStore,
+    *,
+    run_id: str,
+    task: str,
+    report: Report = lambda epoch, epochs, accuracy: None,
+) -> tuple[Found, Result]:
+    """Searches from what a store says of the data, and adds what came of it.
+
+    Args:
+        search: What to run; its `initial` gives way to `learned_start`.
+        evaluator: Trains the derived config anew and measures its accuracy.
+        store: Where earlier runs are, and where those of `record` go.
+        run_id: Unique name of the search; the same again for one that is resumed.
+        task: Name of the data.
+        report: See `OneShotSearch.run`.
+
+    Returns:
+        What was found, and what it reached when it was trained by itself.
+    """
+    metafeatures = compute_metafeatures(load_data(search.data), np.random.default_rng(0))
+    about = Task(task, "maximize", metafeatures)
+    sources = store.histories()
+    initial = learned_start(search.cell_space.space, about, sources, seed=search.seed)
+    found = replace(search, initial=initial).run(report)
+    retrained = evaluator(found.config)
+    recipe = f"{search.space}-{evaluator.epochs}-epochs-v1"
+    record(
+        store,
+        run_id,
+        about,
+        search.space,
+        found,
+        seed=search.seed,
+        retrained=retrained,
+        recipe=recipe,
+    )
+    return found, retrained
 
 
 def learned_start(

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from meta_nni.oneshot.engine import Engine, Score
     from meta_nni.oneshot.shared import SharedWeights
 
-__all__ = ["Found", "OneShotSearch"]
+__all__ = ["Found", "OneShotSearch", "Report"]
 
 Report = Callable[[int, int, float], None]
+"""Called with the number of epochs done, of all epochs, and an accuracy, 0 to 1."""
 
 _Saved = tuple[dict[str, Any], dict[str, Any]]  # the arrays of a checkpoint, and its text
 

@@ -5,8 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from meta_nni.adapters.oneshot import learned_start, record
-from meta_nni.oneshot import CellSpace, Found
+from meta_nni.adapters import oneshot
+from meta_nni.adapters.oneshot import learned_start, record, search_from_store
+from meta_nni.models import KerasEvaluator
+from meta_nni.oneshot import CellSpace, EnasSearch, Found
 from meta_nni.policy.neural import NeuralPolicy
 from meta_nni.task import Task
 from meta_nni.trial import History, Result, Run, Suggestion, Trial
@@ -40,6 +42,41 @@ def test_children_and_result_become_two_runs(store, rng):
     (trial,) = own.trials
     assert (trial.config, trial.value, own.run.recipe) == (found.config, 0.9, "nb201-v1")
     assert store.seed("s1") == 3
+
+
+def test_a_search_starts_from_the_store_and_adds_to_it(monkeypatch, tmp_path, store, rng):
+    y = np.arange(20) % 2
+    np.savez(tmp_path / "x.npz", x_train=np.zeros((20, 4, 4)) + y[:, None, None], y_train=y)
+    asked, start, found = [], {"edge_0_1": [0.2] * 5}, make_found(rng)
+    earlier = Run("earlier", TASK, CELLS.space)
+    store.add_run(earlier)
+    store.add_trials("earlier", [Trial("0", 0, Suggestion(found.config, "x"), state="failed")])
+
+    def learned(space, task, sources, *, seed):
+        asked.append((space, task.name, [source.run.run_id for source in sources], seed))
+        return start
+
+    def run(self, report):
+        assert self.initial == start
+        report(1, 20, 0.5)
+        return found
+
+    monkeypatch.setattr(oneshot, "learned_start", learned)
+    monkeypatch.setattr(EnasSearch, "run", run)
+    evaluator = KerasEvaluator("nasbench201", {}, epochs=3)
+    monkeypatch.setattr(KerasEvaluator, "__call__", lambda self, config: Result(0.9))
+    search, reports = EnasSearch("nasbench201", {"npz": tmp_path / "x.npz"}, seed=3), []
+    done = search_from_store(
+        search, evaluator, store, run_id="s1", task="x", report=lambda *now: reports.append(now)
+    )
+    assert done == (found, Result(0.9))
+    assert asked == [(CELLS.space, "x", ["earlier"], 3)]
+    assert reports == [(1, 20, 0.5)]
+    assert len(store.history("s1-shared").trials) == 3
+    own = store.history("s1")
+    assert (own.run.task.name, own.run.recipe) == ("x", "nasbench201-3-epochs-v1")
+    assert own.run.task.metafeatures["kind_image"] == 1.0
+    assert (store.seed("s1"), search.initial) == (3, None)
 
 
 def test_without_retraining_there_is_no_run_of_it(store, rng):

@@ -3,18 +3,21 @@
 The search and the training are stand-ins here: whole ones are tests of `meta_nni.oneshot`.
 """
 
+import contextlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from nni.experiment.config import ExperimentConfig
 
 from experiments.experiment import load_config
 from experiments.oneshot import trial
-from meta_nni import Result, SearchSpace
+from meta_nni import ExperienceStore, Result, SearchSpace
 from meta_nni.models import KerasEvaluator
-from meta_nni.oneshot import DartsSearch, EnasSearch, Found
+from meta_nni.oneshot import CellSpace, DartsSearch, EnasSearch, Found
 
+EDGES = [parameter.name for parameter in CellSpace.named("nasbench201").space.parameters]
 FOLDER = Path(__file__).parents[2] / "experiments" / "oneshot"
 
 
@@ -28,13 +31,21 @@ def test_the_config_is_one_that_nni_accepts():
 
 
 @pytest.mark.parametrize("config", list(load_space().configs()), ids=str)
-def test_a_trial_searches_with_its_parameters_and_measures_the_derived_cell(monkeypatch, config):
+def test_a_trial_searches_and_adds_to_the_store_what_it_saw(monkeypatch, tmp_path, config):
     started, trained = [], []
+    y = np.arange(20) % 2
+    np.savez(tmp_path / "clothing.npz", x_train=np.zeros((20, 4, 4)) + y[:, None, None], y_train=y)
+    monkeypatch.setattr(trial, "DATA", {"npz": str(tmp_path / "clothing.npz")})
+    monkeypatch.setenv("META_NNI_STORE", str(tmp_path / "store.db"))
+    monkeypatch.setenv("NNI_OUTPUT_DIR", str(tmp_path / "trial"))
+    cell, other = (dict.fromkeys(EDGES, name) for name in ("skip_connect", "nor_conv_1x1"))
+    shared = {"epochs": 1.0, "shared_weights": 1.0}
 
     def search(self, report):
         started.append(self)
         report(1, self.epochs, 0.25)
-        return Found({"cell": 1}, (), (0.25,), 30.0, None, self.method, self.recipe)
+        children = tuple((each, Result(0.25, budget=shared)) for each in (cell, other))
+        return Found(cell, children, (0.25,), 30.0, None, self.method, self.recipe)
 
     def train(self, config):
         trained.append(config)
@@ -50,6 +61,13 @@ def test_a_trial_searches_with_its_parameters_and_measures_the_derived_cell(monk
     assert searched.rate == config["rate"]
     for name, value in config["method"].items():
         assert name == "_name" or getattr(searched, name) == value
-    assert trained == [{"cell": 1}]
+    assert searched.initial == {}  # from a store that knows nothing
+    assert searched.checkpoint.parent == tmp_path / "trial"
+    assert trained == [cell]
     assert reported == [(0, 0.25)]
-    assert (result.value, result.seconds, result.curve) == (0.7, 42.0, (0.25, 0.6, 0.7))
+    assert (result.value, result.seconds, result.curve) == (0.7, 42.0, (0.6, 0.7))
+    with contextlib.closing(ExperienceStore.open(tmp_path / "store.db")) as store:
+        runs = {history.run.recipe: history for history in store.histories()}
+    assert {history.run.task.name for history in runs.values()} == {"clothing"}
+    assert [t.config for t in runs[searched.recipe].trials] == [cell, other]
+    assert [t.value for t in runs["nasbench201-8-epochs-v1"].trials] == [0.7]
