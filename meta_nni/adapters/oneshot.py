@@ -53,21 +53,13 @@ def search_from_store(
     """
     metafeatures = compute_metafeatures(load_data(search.data), np.random.default_rng(0))
     about = Task(task, "maximize", metafeatures)
-    sources = store.histories()
-    initial = learned_start(search.cell_space.space, about, sources, seed=search.seed)
+    space, seed = search.cell_space.space, search.seed
+    initial = learned_start(space, about, store.histories(), seed=seed)
     found = replace(search, initial=initial).run(report)
     retrained = evaluator(found.config)
     recipe = f"{search.space}-{evaluator.epochs}-epochs-v1"
-    record(
-        store,
-        run_id,
-        about,
-        search.space,
-        found,
-        seed=search.seed,
-        retrained=retrained,
-        recipe=recipe,
-    )
+    names = run_id, about, search.space
+    record(store, *names, found, seed=seed, retrained=retrained, recipe=recipe)
     return found, retrained
 
 
