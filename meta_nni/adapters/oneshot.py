@@ -87,7 +87,7 @@ def learned_start(
         What `DartsSearch` and `EnasSearch` take as `initial`; empty, which is uniform,
         where no source teaches anything about the space.
     """
-    trained = [at_full_budget(history) for history in sources if not _is_shared(history)]
+    trained = [at_full_budget(history) for history in sources if not history.shares_weights]
     policy = NeuralPolicy.train(space, trained, seed=seed, steps=steps)
     if not policy.trained_on:
         return {}
@@ -132,10 +132,6 @@ def record(
     if retrained is not None:
         own = _run(run_id, task, cells.space, recipe)
         _add(store, own, found.method, seed, [(found.config, retrained)])
-
-
-def _is_shared(history: History) -> bool:
-    return any(t.result and t.result.budget.get("shared_weights") for t in history.trials)
 
 
 def _run(run_id: str, task: Task, space: SearchSpace, recipe: str | None) -> Run:

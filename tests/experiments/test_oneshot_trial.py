@@ -66,7 +66,8 @@ def test_a_trial_searches_and_adds_to_the_store_what_it_saw(monkeypatch, tmp_pat
     assert reported == [(0, 0.25)]
     assert (result.value, result.seconds, result.curve) == (0.7, 42.0, (0.6, 0.7))
     with contextlib.closing(ExperienceStore.open(tmp_path / "store.db")) as store:
-        runs = {history.run.recipe: history for history in store.histories()}
+        known = [store.history(summary.run_id) for summary in store.runs()]
+    runs = {history.run.recipe: history for history in known}
     assert {history.run.task.name for history in runs.values()} == {"clothing"}
     assert [t.config for t in runs[searched.recipe].trials] == [cell, other]
     assert [t.value for t in runs["nasbench201-8-epochs-v1"].trials] == [0.7]
