@@ -19,6 +19,7 @@ from experiments.knowledge_replay.problem import Problem
 from experiments.transfer_benchmark.mean_rank import MeanRankPortfolio
 from experiments.transfer_benchmark.tables import Table
 from meta_nni.controllers import MetaController
+from meta_nni.policy.training import train
 from meta_nni.trial import Config, History, Result, Trial
 
 __all__ = ["ARMS", "Arm", "Search"]
@@ -65,13 +66,21 @@ def search_meta(problem: Problem, seed: int, num_trials: int) -> list[int]:
 def _network(problem: Problem) -> Path:
     """A checkpoint trained on the problem's sources alone; all seeds share it.
 
-    Without a limit of seconds, so that it does not depend on how busy the machine is.
+    It learns from those that a search would let it learn from (`policy.training.train`), but
+    without a limit of seconds, so that it does not depend on how busy the machine is.
     """
     from meta_nni.policy.neural import NeuralPolicy
 
-    path = Path(_networks.name) / f"{problem.name.replace('/', '_')}.npz"
+    path, run = Path(_networks.name) / f"{problem.name.replace('/', '_')}.npz", problem.pool.run
     if not path.exists():
-        NeuralPolicy.train(problem.pool.run.space, problem.sources, seed=0).save(path)
+        policy = train(
+            run,
+            problem.sources,
+            np.random.default_rng(0),
+            lambda histories: NeuralPolicy.train(run.space, histories, seed=0),
+        )
+        if policy.network is not None:
+            policy.network.save(path)
     return path
 
 

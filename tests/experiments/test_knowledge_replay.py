@@ -154,10 +154,22 @@ class TestArms:
         assert seen[0].trials == ()
 
     @pytest.mark.host
-    def test_the_network_has_seen_the_sources_alone(self, target):
+    def test_the_network_has_seen_what_a_search_lets_it_see(self, target):
+        """The sources alone, and of these none whose space is nearly all another one."""
         from meta_nni.policy.neural import NeuralPolicy
 
-        policy = NeuralPolicy.load(arms._network(target), SPACE)
+        few = {"_type": "choice", "_value": [1, 2, 3]}
+        wide = SearchSpace.from_nni({**SPEC, "u": few, "v": few})
+        rates = SearchSpace.from_nni({"rate": SPEC["rate"]})
+        foreign = make_history("foreign", kind="text", rows=range(4))
+        trials = tuple(
+            replace(trial, suggestion=Suggestion(config, "random"))
+            for trial, config in zip(foreign.trials, rates.configs(), strict=True)
+        )
+        foreign = History(replace(foreign.run, space=rates), trials)
+        pool = replace(target.pool, run=replace(target.pool.run, space=wide))
+        target = replace(target, pool=pool, sources=(*target.sources, foreign))
+        policy = NeuralPolicy.load(arms._network(target), wide)
         assert set(policy.trained_on) == {"v1/c", "v1/d", "v1/t"}
 
     def test_optuna_tries_every_row_once(self, target):
