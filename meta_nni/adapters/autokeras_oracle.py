@@ -21,11 +21,13 @@ class MetaOracle(SearchOracle):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("autokeras", **kwargs)
 
-    def _result(self, trial: Any) -> Result:
+    def _result(self, trial: Any) -> Result | None:
         record = TrialRecord.read(self._get_trial_dir(trial.trial_id))
+        if record.cut:
+            return None
         if record.reason is None and trial.message:
             record.reason = trial.message.strip().splitlines()[-1]
         return record.result(trial.score if trial.status == "COMPLETED" else None)
 
-    def _known_result(self, trial: Any) -> Result:
+    def _known_result(self, trial: Any) -> Result | None:
         return self._result(trial)  # the trial's folder keeps it

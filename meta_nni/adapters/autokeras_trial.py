@@ -36,10 +36,12 @@ class TrialRecord:
     Attributes:
         seconds: From the start of the build, all executions.
         curve: The objective after each epoch of the last execution.
-        metrics: Measured numbers by name, of the best epoch.
+        metrics: Measured numbers by name, of the best epoch; the mean over executions.
         budget: What the trial was allowed to spend.
         reason: Why it failed; None if it did not.
         deaths: How often the process died in it, before which nothing could be recorded.
+        cut: Whether it failed as no more was left of the whole search's time, which says
+            nothing of its config.
     """
 
     seconds: float = 0.0
@@ -48,6 +50,7 @@ class TrialRecord:
     budget: dict[str, float] = field(default_factory=dict)
     reason: str | None = None
     deaths: int = 0
+    cut: bool = False
 
     def write(self, folder: str) -> None:
         """Writes the record into a trial's folder."""
@@ -58,7 +61,7 @@ class TrialRecord:
         """Reads a trial's record; an empty one if it has none, as a killed worker's."""
         try:
             return cls(**json.loads((Path(folder) / _FILE).read_text(encoding="utf-8")))
-        except (OSError, ValueError):
+        except (OSError, ValueError, TypeError):  # such as a file of another version
             return cls()
 
     def result(self, value: float | None) -> Result:
@@ -102,6 +105,7 @@ class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc] # keras has
 
     Attributes:
         curve: The objective after each epoch.
+        late: Whether the trial failed for want of time.
     """
 
     def __init__(
@@ -109,6 +113,7 @@ class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc] # keras has
     ) -> None:
         super().__init__()
         self.curve: list[float] = []
+        self.late = False
         self._objective, self._elapsed, self._limit = objective, elapsed, limit
         self._first_batch_ended = 0.0
 
@@ -124,6 +129,7 @@ class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc] # keras has
             pace = (now - self._first_batch_ended) / batch
             needed = now + pace * (self.params["steps"] - 1 - batch)
             if needed > _PACE_SLACK * self._limit:
+                self.late = True
                 raise keras_tuner.errors.FailedTrialError(
                     f"one epoch would take about {needed:.0f} s, the limit is {self._limit:g} s"
                 )
@@ -146,10 +152,15 @@ class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc] # keras has
                 f"{self._objective.name} is {value} after the first epoch: training diverged"
             )
 
+    def is_late(self) -> bool:
+        """Whether the trial's time is up."""
+        return self._limit is not None and self._elapsed() > self._limit
+
     def _check_time(self) -> None:
-        if self._limit is None or self._elapsed() <= self._limit:
+        if not self.is_late():
             return
         if not self.curve:
+            self.late = True
             raise keras_tuner.errors.FailedTrialError(
                 f"no epoch ended within the limit of {self._limit:g} s"
             )

@@ -233,7 +233,12 @@ class MetaAutoTuner(MendedAutoTuner):
         return sys.float_info.max if total is None else total - (time.monotonic() - self._started)
 
     def _is_over(self) -> bool:
-        return self._total_seconds is not None and self._remaining() <= self._last_fit_seconds()
+        if self._total_seconds is None:
+            return False
+        done = [each for each in self.oracle.trials.values() if each.status == "COMPLETED"]
+        # With less time than the shortest trial took a further one would be begun in vain.
+        shortest = min((self._record(trial).seconds for trial in done), default=0.0)
+        return self._remaining() - self._last_fit_seconds() <= shortest
 
     def _trial_limit(self) -> float | None:
         """Seconds that a trial may take if it began now."""
@@ -260,6 +265,7 @@ class MetaAutoTuner(MendedAutoTuner):
         began, limit = self._clock(), self._trial_limit()
         deaths = self._record(trial).deaths
         self._trial = TrialRecord(budget=self._budget(limit, fit_kwargs))
+        self._histories: list[Any] = []  # of the trial's executions
         self._watch = TrialCallback(self.oracle.objective, lambda: self._clock() - began, limit)
         folder = self.get_trial_dir(trial.trial_id)
         TrialRecord(deaths=deaths + 1).write(folder)  # stands if the process dies
@@ -271,6 +277,8 @@ class MetaAutoTuner(MendedAutoTuner):
             super()._run_and_update_trial(trial, *fit_args, **fit_kwargs)
         except Exception as error:
             self._trial.reason = failure_reason(error)
+            own = self._trial_seconds
+            self._trial.cut = self._watch.late and (own is None or (limit or 0.0) < own)
             raise
         finally:
             self._trial.seconds = self._clock() - began
@@ -278,10 +286,18 @@ class MetaAutoTuner(MendedAutoTuner):
             self._trial.write(folder)
 
     def _build_and_fit_model(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._histories and self._watch.is_late():
+            return self._histories[-1]  # no time for another execution
         self._watch.curve.clear()
         kwargs["callbacks"] = [*kwargs["callbacks"], self._watch]
-        history = super()._build_and_fit_model(trial, *args, **kwargs)
-        best = tuner_utils.convert_to_metrics_dict(history, self.oracle.objective)
+        try:
+            history = super()._build_and_fit_model(trial, *args, **kwargs)
+        except keras_tuner.errors.FailedTrialError:
+            if self._histories and self._watch.late:
+                return self._histories[-1]
+            raise
+        self._histories.append(history)
+        best = tuner_utils.convert_to_metrics_dict(self._histories, self.oracle.objective)
         self._trial.metrics = {name: float(value) for name, value in best.items()}
         self._trial.metrics["parameters"] = float(history.model.count_params())
         if self._latency_batch is not None:

@@ -100,6 +100,9 @@ class SearchOracle(keras_tuner.Oracle):  # type: ignore[misc] # KerasTuner has n
         if self._search is None or trial.status not in ("COMPLETED", "FAILED"):
             return  # to be tried again
         result = self._result(trial)
+        if result is None:
+            _log.warning("trial %s had no time left, which says nothing of its config", trial_id)
+            return  # it is lost when the search is closed
         if result.value is None:
             _log.warning("trial %s failed: %s", trial_id, result.reason)
         elif lacking := missing(self._search.run, result):
@@ -114,8 +117,8 @@ class SearchOracle(keras_tuner.Oracle):  # type: ignore[misc] # KerasTuner has n
         elif (config := self._config(trial_id)) is not None:
             self._search.adopt(config, result)
 
-    def _result(self, trial: Any) -> Result:
-        """What a trial gave that KerasTuner says is completed or failed."""
+    def _result(self, trial: Any) -> Result | None:
+        """What a trial gave that KerasTuner says is completed or failed; None if nothing."""
         raise NotImplementedError
 
     def _known_result(self, trial: Any) -> Result | None:

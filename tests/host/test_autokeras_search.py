@@ -169,6 +169,41 @@ def test_a_search_out_of_time_begins_no_trial(tmp_path):
     assert runs(tmp_path)[0].trials == ()
 
 
+def test_a_trial_that_had_no_time_left_says_nothing_of_its_config(tmp_path):
+    model = tabular(tmp_path, max_total_seconds=1e-3)
+    model.tuner._is_over = lambda: False
+    with pytest.raises(RuntimeError, match="no epoch ended within the limit"):
+        model.fit(*iris(), epochs=1, verbose=0)
+    assert [trial.state for trial in runs(tmp_path)[0].trials] == ["lost", "lost"]
+
+
+class Executions(keras.callbacks.Callback):
+    """Notes what each execution reaches; each takes 40 seconds of a clock."""
+
+    values: ClassVar[list[float]] = []
+    seconds: ClassVar[float] = 0.0
+
+    def on_epoch_end(self, epoch, logs):
+        Executions.values.append(logs["val_accuracy"])
+
+    def on_train_end(self, logs=None):
+        Executions.seconds += 40.0
+
+
+@pytest.mark.parametrize(("limit", "count"), [(90.0, 2), (30.0, 1)])
+def test_executions_for_which_there_is_time_give_their_mean(tmp_path, limit, count):
+    Executions.values.clear()
+    arguments = {"max_trials": 1, "executions_per_trial": 2, "seconds_per_trial": limit}
+    model = tabular(tmp_path, **arguments)
+    model.tuner._clock = lambda: Executions.seconds
+    fit_without_a_last_fit(model, Executions())
+    (trial,) = runs(tmp_path)[0].trials
+    (own,) = model.tuner.oracle.get_best_trials(1)
+    assert len(Executions.values) == count
+    assert trial.value == own.score == trial.result.metrics["val_accuracy"]
+    assert trial.value == pytest.approx(np.mean(Executions.values))
+
+
 def test_a_killed_search_goes_on(tmp_path, recorded):
     """Interrupted in the second trial, which is run again; then it is given a fourth."""
     recorded.raises = {2: KeyboardInterrupt()}

@@ -117,6 +117,8 @@ def test_a_record_comes_back(tmp_path):
 
 def test_a_missing_or_damaged_record_is_an_empty_one(tmp_path):
     assert TrialRecord.read(tmp_path) == TrialRecord()
+    (tmp_path / "meta_nni.json").write_text('{"seconds": 1, "of_another_version": 2}')
+    assert TrialRecord.read(tmp_path) == TrialRecord()
     (tmp_path / "meta_nni.json").write_text('{"seconds": 1')
     assert TrialRecord.read(tmp_path) == TrialRecord()
     assert "no reason known" in TrialRecord().result(None).reason
@@ -154,8 +156,9 @@ def test_the_last_fit_keeps_its_time(tmp_path):
     TrialRecord(10.0, [0.5] * 5).write(tuner.get_trial_dir("0"))
     assert tuner._trial_limit() == 30
     assert not tuner._is_over()
-    tuner._remaining = lambda: 39
-    assert tuner._is_over()
+    for remaining in (39, 49):  # no trial was shorter than ten seconds
+        tuner._remaining = lambda remaining=remaining: remaining
+        assert tuner._is_over()
 
 
 def test_what_is_predicted_to_take_too_long_is_not_proposed(tmp_path):
