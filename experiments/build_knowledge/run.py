@@ -80,8 +80,14 @@ def _progress(logs: Path) -> Iterator[tuple[float, float, int, TaskSpec]]:
     for kind, recipe in RECIPES.items():
         tasks = [task for task in TASKS if task.kind == kind]
         for place, task in enumerate(tasks):
-            done = len(rows.read(logs / f"{task.name}.jsonl"))
+            done = _num_done(task, logs)
             yield done / recipe.configs, place / len(tasks), recipe.configs - done, task
+
+
+def _num_done(task: TaskSpec, logs: Path) -> int:
+    """Rows of the task's present recipe: those of another one are of other trainings."""
+    name = RECIPES[task.kind].name
+    return sum(row["recipe"] == name for row in rows.read(logs / f"{task.name}.jsonl"))
 
 
 def _measure_next(
@@ -93,7 +99,7 @@ def _measure_next(
 
     recipe = RECIPES[task.kind]
     spec = json.loads((HERE.parents[1] / f"search_spaces/{task.space}.json").read_text())
-    index = len(rows.read(logs / f"{task.name}.jsonl"))
+    index = _num_done(task, logs)
     configs = stream(task.name, SearchSpace.from_nni(spec))
     config = next(itertools.islice(configs, index, None))
     file = materialise(task, data, HERE / "tasks")

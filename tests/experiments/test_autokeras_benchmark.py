@@ -237,7 +237,8 @@ class TestRun:
             if job.arm == "bayesian":
                 return None  # its process died
             found = searches({job.arm: ([0.5], 0.5)}, tasks=[job.task], seeds=1)
-            found = {**job._asdict(), "trials": 1, **next(iter(found.values()))}
+            found = {**next(iter(found.values())), **job._asdict()}
+            found |= {"trials": options.trials, "seconds_per_trial": options.seconds}
             return {**found, "knowledge": run.digest(run.shipped_knowledge())}
 
         monkeypatch.setattr(run, "_run", search)
@@ -253,6 +254,15 @@ class TestRun:
         run.main(command)
         assert [job.arm for job in asked] == ["bayesian"] * 2
         assert "# Results" in (tmp_path / "results.md").read_text()
+
+    @pytest.mark.parametrize("other", [["--trials", "2"], ["--seconds", "1"]])
+    def test_results_of_other_settings_are_refused(self, asked, tmp_path, other):
+        command = ["--data", ".", "--tasks", "vehicle", "--seeds", "1", "--arms", "meta"]
+        command += ["--results", str(tmp_path), "--output", str(tmp_path)]
+        run.main(command)
+        with pytest.raises(SystemExit, match=r"holds Job.*'trials': 12.*expected .*--results"):
+            run.main([*command, *other])
+        assert len(asked) == 1
 
     def test_another_budget_is_kept_apart(self, asked, tmp_path):
         command = ["--data", ".", "--tasks", "vehicle", "--seeds", "1", "--arms", "meta"]

@@ -128,9 +128,14 @@ def test_the_task_furthest_behind_comes_first(tool, tmp_path, monkeypatch):
     }
     monkeypatch.setattr(tool.run, "TASKS", tasks)
     monkeypatch.setattr(tool.run, "RECIPES", recipes)
-    monkeypatch.setattr(tool.run, "_measure_next", lambda *arguments: {"index": 0})
+
+    def measure_next(task, *arguments):
+        return {"index": 0, "recipe": recipes[task.kind].name}
+
+    monkeypatch.setattr(tool.run, "_measure_next", measure_next)
     with tool.rows.locked(tmp_path / "a.jsonl") as file:
-        tool.rows.append(file, {"index": 0})
+        for recipe in (recipes["image"].name, "another recipe's row does not count"):
+            tool.rows.append(file, {"index": 0, "recipe": recipe})
     measured = [
         (task.name, left) for task, _, left in tool.run._measure_all(tmp_path, tmp_path, {})
     ]
