@@ -5,6 +5,7 @@ import pytest
 
 from experiments.constraints import report, run
 from experiments.constraints.problem import Problem
+from experiments.transfer_benchmark import records
 from experiments.transfer_benchmark.tables import Table
 from meta_nni.space import SearchSpace
 
@@ -71,3 +72,27 @@ def test_bars_compare_searches_of_the_same_task_and_seed():
     assert "`python -m x`, 2026-11-26, " in text
     assert "+0.100 ± 0.000" in text
     assert text.count("**no**") == 2
+
+
+def test_a_killed_run_goes_on_and_other_settings_are_refused(tmp_path, monkeypatch):
+    jobs = [{**row("random", seed, 0.5, 0.9), "settings": run.SETTINGS} for seed in range(2)]
+    monkeypatch.setattr(
+        run, "_missing", lambda _, seed, done: [] if run._job(jobs[seed]) in done else [jobs[seed]]
+    )
+    arguments = ["--tables", "none", "--output", str(tmp_path), "--seeds"]
+    run.main([*arguments, "1"])
+    with (tmp_path / "rows.jsonl").open("a") as lines:
+        lines.write('{"problem": "toy", "ta')  # a kill
+    run.main([*arguments, "2"])
+    run.main([*arguments, "2"])
+    found = records.read_rows(tmp_path / "rows.jsonl", run._job)
+    assert [job[-1] for job, _ in found] == [0, 1]
+    monkeypatch.setattr(run, "SETTINGS", {"trials": 50, "share": 0.3})
+    with pytest.raises(SystemExit, match=r"rows\.jsonl holds a row with the settings .*50"):
+        run.main([*arguments, "2"])
+
+
+def test_the_committed_rows_are_of_the_settings():
+    found = records.read_rows(run.HERE / "rows.jsonl", run._job)
+    records.refuse_others(run.HERE, (each for _, each in found), run.SETTINGS)
+    assert len({job for job, _ in found}) == len(found) == 336
