@@ -17,7 +17,7 @@ from experiments.transfer_benchmark import records
 from experiments.transfer_benchmark.records import Job
 from experiments.verdicts import Verdict, table, verdict_table
 from experiments.warm_start.measured import Measured
-from experiments.warm_start.tasks import KINDS
+from experiments.warm_start.tasks import KINDS, of_search
 
 __all__ = ["AFTER", "ARMS", "bars", "main", "regrets"]
 
@@ -45,8 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for kind in KINDS:
         folder = options.results / kind
         found = records.read(folder, ARMS)
+        records.refuse_others(folder, found.values(), of_search(kind))
         if found:
-            lines += _of_kind(kind, found, Measured(folder / "measured.jsonl"))
+            measured = Measured(folder / "measured.jsonl", KINDS[kind].settings)
+            lines += _of_kind(kind, found, measured)
     (options.output / "results.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -20,7 +20,7 @@ from experiments.transfer_benchmark import records
 from experiments.transfer_benchmark.records import Job
 from experiments.warm_start import report
 from experiments.warm_start.measured import Measured
-from experiments.warm_start.tasks import KINDS, DataSet
+from experiments.warm_start.tasks import KINDS, TRIALS, DataSet, of_search
 from meta_nni.controllers import Controller, MetaController, RandomController
 from meta_nni.policy.neural import NeuralPolicy
 from meta_nni.trial import History, Run, Trial
@@ -28,7 +28,6 @@ from meta_nni.trial import History, Run, Trial
 __all__ = ["main", "search"]
 
 HERE = Path(__file__).parent
-TRIALS = 15
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -45,8 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     scratch = Path(tempfile.gettempdir()) / "meta-nni-warm-start"
     names = KINDS[options.kind].data_sets
     data_sets = {n: DataSet(options.kind, n, options.data, scratch) for n in names}
-    measured = Measured(folder / "measured.jsonl")
-    done = records.read(folder, report.ARMS)
+    measured = Measured(folder / "measured.jsonl", KINDS[options.kind].settings)
+    done, settings = records.read(folder, report.ARMS), of_search(options.kind)
+    records.refuse_others(folder, done.values(), settings)
     jobs = [
         job
         for seed in range(options.seeds)
@@ -57,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for number, job in enumerate(jobs, start=1):
         began = time.monotonic()
         curve = _run(job, data_sets, measured)
-        records.append(folder, {**job._asdict(), "trials": len(curve), "values": curve})
+        found = {"trials": len(curve), "values": curve, "settings": settings}
+        records.append(folder, {**job._asdict(), **found})
         best = max((value for value in curve if value is not None), default=None)
         took = time.monotonic() - began
         print(
