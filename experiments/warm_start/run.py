@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -109,11 +110,15 @@ def search(
     measured: Measured,
     num_trials: int = TRIALS,
 ) -> History:
-    """Searches a data set, as `meta_nni.search.Search` does."""
+    """Searches a data set, as `meta_nni.search.Search` does.
+
+    Data sets have streams of their own: random searches of one seed would try equal configs.
+    """
+    stream = zlib.crc32(data_set.name.encode())
     controller.learn(run, sources, np.random.default_rng(seed))
     history = History(run)
     while (number := len(history.trials)) < num_trials:
-        rng = np.random.default_rng([seed, number])
+        rng = np.random.default_rng([seed, stream, number])
         (suggestion,) = controller.propose(history, 1, rng)
         result = measured.get(data_set, suggestion.config)
         trial = Trial(str(number), number, suggestion).with_result(result)

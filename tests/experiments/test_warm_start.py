@@ -46,6 +46,16 @@ def test_nothing_is_measured_twice(tmp_path):
     assert sorted(Measured(file, SETTINGS).values("scripted")) == [0.25, 0.5, 0.75]
 
 
+def test_random_searches_of_two_data_sets_try_different_configs(tmp_path):
+    measured, tried = Measured(tmp_path / "measured.jsonl", SETTINGS), []
+    for name in ("scripted", "another"):
+        data_set = Scripted()
+        data_set.name = name
+        found = run.search(data_set, data_set.run("r"), RandomController(), (), 3, measured, 4)
+        tried.append([trial.config["x"] for trial in found.trials])
+    assert tried[0] != tried[1]
+
+
 def test_what_was_measured_after_a_kill_is_found_again(tmp_path):
     file, data_set = tmp_path / "measured.jsonl", Scripted()
     Measured(file, SETTINGS).get(data_set, {"x": 1})
