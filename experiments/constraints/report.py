@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from collections import defaultdict
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.constraints.problem import Problem
+from experiments.transfer_benchmark.scores import over_tasks
 from experiments.verdicts import Verdict, table, verdict_table
 
 __all__ = ["Row", "report", "scores", "verdicts"]
@@ -72,12 +74,14 @@ def verdicts(rows: Sequence[Row]) -> list[Verdict]:
 def _against(where: str, peer: str, rows: Sequence[Row], others: Sequence[Row]) -> Verdict:
     """The hypervolume after all trials against a peer's on the same task and seed."""
     theirs = {(row["task"], row["seed"]): row["hypervolume"][-1] for row in others}
-    pairs = [(r["hypervolume"][-1], theirs[r["task"], r["seed"]]) for r in rows]
-    gains = np.array([own - other for own, other in pairs])
-    error = float(gains.std(ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else 0.0
+    gain = over_tasks(
+        (r["task"], r["hypervolume"][-1] - theirs[r["task"], r["seed"]]) for r in rows
+    )
+    assert gain is not None
+    error = 0.0 if math.isnan(gain.error) else gain.error
     bar = f"pareto covers as much after 30 trials as {peer}, within a standard error"
-    numbers = f"{gains.mean():+.3f} ± {error:.3f}"
-    return Verdict(bar, where, bool(gains.mean() >= -error), numbers)
+    numbers = f"{gain.mean:+.3f} ± {error:.3f} (n = {gain.n})"
+    return Verdict(bar, where, gain.mean >= -error, numbers)
 
 
 def _groups(rows: Sequence[Row]) -> dict[tuple[str, str, str], list[Row]]:
@@ -102,6 +106,8 @@ def report(rows: Sequence[Row], command: str) -> str:
         f"{platform.machine()} cores beside other work, {len(rows)} searches.",
         "",
         "## Bars",
+        "",
+        "± is the standard error over the n tasks, each the mean of its seeds.",
         "",
         *verdict_table(verdicts(rows)),
         "",

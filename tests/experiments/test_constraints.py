@@ -52,8 +52,8 @@ def test_each_arm_tries_configs_of_the_table(problem, arm, monkeypatch):
         assert set(rows[:4]) == {0, 1, 2, 3}
 
 
-def row(arm, seed, after, volume):
-    place = {"problem": "toy", "task": "own", "start": "cold", "measured": "2026-11-26"}
+def row(arm, seed, after, volume, task="own"):
+    place = {"problem": "toy", "task": task, "start": "cold", "measured": "2026-11-26"}
     numbers = {"first": 1.0, "after": after, "regret": [0.0] * 3, "hypervolume": [0.0, 0.0, volume]}
     return {**place, "arm": arm, "seed": seed, **numbers}
 
@@ -72,6 +72,18 @@ def test_bars_compare_searches_of_the_same_task_and_seed():
     assert "`python -m x`, 2026-11-26, " in text
     assert "+0.100 ± 0.000" in text
     assert text.count("**no**") == 2
+
+
+def test_the_error_is_over_tasks_not_over_seeds():
+    gains = {"own": [0.1, 0.3], "other": [0.0, 0.0]}
+    rows = [
+        row(arm, seed, 0.5, 0.5 + (gain if arm == "pareto" else 0.0), task)
+        for task, each in gains.items()
+        for seed, gain in enumerate(each)
+        for arm in ("pareto", "random")
+    ]
+    (found,) = report.verdicts(rows)
+    assert found.numbers == "+0.100 ± 0.100 (n = 2)"
 
 
 def test_a_killed_run_goes_on_and_other_settings_are_refused(tmp_path, monkeypatch):

@@ -104,6 +104,8 @@ def test_bars_compare_searches_of_the_same_task_and_seed():
     curves = {
         Job("text", "warm", "a", 0): curve(1, 0.5, 0.3, 0.1, 0.1),
         Job("text", "warm", "b", 0): curve(1, 0.5, 0.1, 0.1, 0.1),
+        Job("text", "warm", "b", 1): curve(1, 0.5, 0.3, 0.1, 0.1),
+        Job("text", "cold", "b", 1): curve(2, 1, 0.8, 0.6, 0.4),
         Job("text", "cold", "a", 0): curve(2, 1, 0.8, 0.6, 0.4),
         Job("text", "cold", "b", 0): curve(2, 1, 0.8, 0.6, 0.2),
         Job("text", "portfolio", "a", 0): curve(1, 0.5, 0.3, 0.1, 0.1),
