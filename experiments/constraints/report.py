@@ -34,6 +34,7 @@ def scores(problem: Problem, rows: Sequence[int]) -> Row:
     tried = list(rows)
     found = np.where(kept[tried], problem.values[tried], middle)
     return {
+        "share": problem.share,
         "first": float(kept[tried[:TENTH]].mean()),
         "after": float(kept[tried[TENTH:]].mean()),
         "regret": [float((best - found[:k].max()) / (best - middle)) for k in _COUNTS],
@@ -113,7 +114,9 @@ def report(rows: Sequence[Row], command: str) -> str:
         "",
         "## Figures",
         "",
-        "The limit is what 30% of configs keep. `mlp seconds` is from a surrogate, the others are",
+        "The limit is the 30% quantile of the table's rows. Of random configs keep it:",
+        f"{_shares(rows)}.",
+        "`mlp seconds` is from a surrogate, the others are",
         "measured. Feasible: share of trials 1-10 and 11-30. Regret: of the best feasible trial",
         "after 10 / 20 / 30 (0 best feasible config, 1 the feasible ones' median). Hypervolume:",
         "of accuracy and log cost after 10 / 20 / 30, the whole table being 1.",
@@ -121,6 +124,17 @@ def report(rows: Sequence[Row], command: str) -> str:
         *_figures(rows),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _shares(rows: Sequence[Row]) -> str:
+    """Of each problem, the share of random configs that keep the limit, over its tasks."""
+    found: defaultdict[str, set[float]] = defaultdict(set)
+    for row in rows:
+        found[row["problem"]].add(row["share"])
+    return "; ".join(
+        f"{problem} {' to '.join(dict.fromkeys(f'{s:.2f}' for s in (min(each), max(each))))}"
+        for problem, each in sorted(found.items())
+    )
 
 
 def _figures(rows: Sequence[Row]) -> Iterator[str]:

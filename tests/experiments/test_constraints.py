@@ -1,5 +1,7 @@
 """Limits and objectives on tables: scalarised peers, and bars by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -35,6 +37,14 @@ def test_a_weighted_problem_has_the_scaled_sum_for_its_value(problem):
     assert problem.weighted(0.0).values.argmax() == 0
 
 
+def test_the_share_is_that_of_random_configs_not_of_rows(problem):
+    of_rows = replace(problem.table, row=lambda config, taken=(): max(0, config["x"] - 4))
+    folded = replace(problem, table=of_rows)  # configs 0 to 4 are all row 0
+    assert np.mean(folded.costs <= folded.limit) == pytest.approx(4 / 12)
+    assert folded.share == pytest.approx(8 / 12, abs=0.02)
+    assert report.scores(folded, range(12))["share"] == folded.share
+
+
 def test_the_front_as_a_whole_covers_everything(problem):
     whole = report.scores(problem, range(12))
     assert whole["hypervolume"][-1] == pytest.approx(1.0)
@@ -55,7 +65,7 @@ def test_each_arm_tries_configs_of_the_table(problem, arm, monkeypatch):
 def row(arm, seed, after, volume, task="own"):
     place = {"problem": "toy", "task": task, "start": "cold", "measured": "2026-11-26"}
     numbers = {"first": 1.0, "after": after, "regret": [0.0] * 3, "hypervolume": [0.0, 0.0, volume]}
-    return {**place, "arm": arm, "seed": seed, **numbers}
+    return {**place, "arm": arm, "seed": seed, "share": 0.25 if seed else 0.5, **numbers}
 
 
 def test_bars_compare_searches_of_the_same_task_and_seed():
@@ -72,6 +82,7 @@ def test_bars_compare_searches_of_the_same_task_and_seed():
     assert "`python -m x`, 2026-11-26, " in text
     assert "+0.100 ± 0.000" in text
     assert text.count("**no**") == 2
+    assert "Of random configs keep it:\ntoy 0.25 to 0.50.\n" in text
 
 
 def test_the_error_is_over_tasks_not_over_seeds():
