@@ -60,8 +60,8 @@ def _annotated(
     others: Iterable[Listed],
     classes: Sequence[str] | None,
     problems: Problems,
-) -> tuple[list[Annotated], list[str]]:
-    """The pictures with their boxes, and the names of the classes.
+) -> tuple[list[Annotated], dict[str, str]]:
+    """The pictures with their boxes, and the names of the classes with the folder.
 
     Args:
         root: The folder.
@@ -98,7 +98,7 @@ def _annotated(
         found[-1].marks.extend(_marks(element, lines, file, problems))
     if classes is None:
         classes = sorted({mark.name for each in found for mark in each.marks})
-    return found, list(classes)
+    return found, dict.fromkeys(classes, str(folder))
 
 
 def _parse(file: Path) -> tuple[Element, Lines]:
