@@ -175,4 +175,5 @@ COCO = Loader(
 )
 """Annotations and the folder that their file names start from. `test` is the annotations of
 the test, whose pictures are in `test_images` or the same folder; without it, pictures whose
-names have the lowest hashes are for the test. Crowds (`iscrowd`) are no boxes."""
+names have the lowest hashes are for the test. Crowds (`iscrowd`) are no boxes: detectors learn
+and are measured as if there were background."""

@@ -165,4 +165,5 @@ VOC = Loader(
 `classes` are the names that boxes may have, in the order of their codes; without it, all that
 there are. `images` is a list of the pictures to train on, such as `ImageSets/Main/train.txt` or
 `train` for short, `test_images` a list of those for the test. `test` is a like folder; without
-one of both, annotations whose names have the lowest hashes are for the test."""
+one of both, annotations whose names have the lowest hashes are for the test. Objects that are
+`difficult` or `truncated` are boxes like all others, also where mAP is measured."""
