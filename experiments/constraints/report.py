@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 from collections import defaultdict
@@ -12,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from experiments.constraints.problem import Problem
+from experiments.transfer_benchmark.scores import over_tasks
 from experiments.verdicts import Verdict, table, verdict_table
 
 __all__ = ["Row", "report", "scores", "verdicts"]
@@ -32,6 +34,7 @@ def scores(problem: Problem, rows: Sequence[int]) -> Row:
     tried = list(rows)
     found = np.where(kept[tried], problem.values[tried], middle)
     return {
+        "share": problem.share,
         "first": float(kept[tried[:TENTH]].mean()),
         "after": float(kept[tried[TENTH:]].mean()),
         "regret": [float((best - found[:k].max()) / (best - middle)) for k in _COUNTS],
@@ -72,12 +75,14 @@ def verdicts(rows: Sequence[Row]) -> list[Verdict]:
 def _against(where: str, peer: str, rows: Sequence[Row], others: Sequence[Row]) -> Verdict:
     """The hypervolume after all trials against a peer's on the same task and seed."""
     theirs = {(row["task"], row["seed"]): row["hypervolume"][-1] for row in others}
-    pairs = [(r["hypervolume"][-1], theirs[r["task"], r["seed"]]) for r in rows]
-    gains = np.array([own - other for own, other in pairs])
-    error = float(gains.std(ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else 0.0
+    gain = over_tasks(
+        (r["task"], r["hypervolume"][-1] - theirs[r["task"], r["seed"]]) for r in rows
+    )
+    assert gain is not None
+    error = 0.0 if math.isnan(gain.error) else gain.error
     bar = f"pareto covers as much after 30 trials as {peer}, within a standard error"
-    numbers = f"{gains.mean():+.3f} ± {error:.3f}"
-    return Verdict(bar, where, bool(gains.mean() >= -error), numbers)
+    numbers = f"{gain.mean:+.3f} ± {error:.3f} (n = {gain.n})"
+    return Verdict(bar, where, gain.mean >= -error, numbers)
 
 
 def _groups(rows: Sequence[Row]) -> dict[tuple[str, str, str], list[Row]]:
@@ -103,11 +108,15 @@ def report(rows: Sequence[Row], command: str) -> str:
         "",
         "## Bars",
         "",
+        "± is the standard error over the n tasks, each the mean of its seeds.",
+        "",
         *verdict_table(verdicts(rows)),
         "",
         "## Figures",
         "",
-        "The limit is what 30% of configs keep. `mlp seconds` is from a surrogate, the others are",
+        "The limit is the 30% quantile of the table's rows. Of random configs keep it:",
+        f"{_shares(rows)}.",
+        "`mlp seconds` is from a surrogate, the others are",
         "measured. Feasible: share of trials 1-10 and 11-30. Regret: of the best feasible trial",
         "after 10 / 20 / 30 (0 best feasible config, 1 the feasible ones' median). Hypervolume:",
         "of accuracy and log cost after 10 / 20 / 30, the whole table being 1.",
@@ -115,6 +124,17 @@ def report(rows: Sequence[Row], command: str) -> str:
         *_figures(rows),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _shares(rows: Sequence[Row]) -> str:
+    """Of each problem, the share of random configs that keep the limit, over its tasks."""
+    found: defaultdict[str, set[float]] = defaultdict(set)
+    for row in rows:
+        found[row["problem"]].add(row["share"])
+    return "; ".join(
+        f"{problem} {' to '.join(dict.fromkeys(f'{s:.2f}' for s in (min(each), max(each))))}"
+        for problem, each in sorted(found.items())
+    )
 
 
 def _figures(rows: Sequence[Row]) -> Iterator[str]:

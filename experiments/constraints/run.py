@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from experiments.constraints.problem import PROBLEMS, Problem, search
+from experiments.constraints.problem import PROBLEMS, SHARE, Problem, search
 from experiments.constraints.report import Row, report, scores
+from experiments.transfer_benchmark import records
 from meta_nni.controllers import Controller, MetaController, RandomController
 from meta_nni.limits import LIMITS
 from meta_nni.objectives import OBJECTIVES
@@ -27,6 +27,7 @@ __all__ = ["main"]
 
 HERE = Path(__file__).parent
 TRIALS = 30
+SETTINGS = {"trials": TRIALS, "share": SHARE}
 ARMS = ("random", "unlimited", "learned", "counted", "pareto", "equal weights", "random weights")
 
 
@@ -38,14 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, default=HERE)
     options = parser.parse_args(arguments)
     file = options.output / "rows.jsonl"
-    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    rows: list[Row] = [json.loads(line) for line in lines]
-    done = {_job(row) for row in rows}
+    found = records.read_rows(file, _job)
+    rows: list[Row] = [row for _, row in found]
+    records.refuse_others(file, rows, SETTINGS)
     for seed in range(options.seeds):
-        for row in _missing(options.tables, seed, done):
+        for row in _missing(options.tables, seed, {job for job, _ in found}):
             rows.append(row)
-            with file.open("a", encoding="utf-8") as out:
-                out.write(json.dumps(row) + "\n")
+            records.append_row(file, row)
     command = f"python -m experiments.constraints.run --tables TABLES --seeds {options.seeds}"
     (options.output / "results.md").write_text(report(rows, command), encoding="utf-8")
 
@@ -64,7 +64,8 @@ def _missing(tables: Path, seed: int, done: set[tuple[object, ...]]) -> Iterator
                     if _job(job) not in done:
                         found = _search(arm, problem, tables if start == "warm" else None, seed)
                         today = datetime.date.today().isoformat()
-                        yield {**job, **scores(problem, found), "measured": today}
+                        about = {"settings": SETTINGS, "measured": today}
+                        yield {**job, **scores(problem, found), **about}
 
 
 def _search(arm: str, problem: Problem, tables: Path | None, seed: int) -> list[int]:

@@ -9,7 +9,8 @@ a task as independent draws from the table's tasks.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from experiments.transfer_benchmark.records import Job
 from experiments.transfer_benchmark.tables import Table
 
-__all__ = ["BUDGETS", "Calibration", "Estimate", "Scores", "average", "regret_curve"]
+__all__ = ["BUDGETS", "Calibration", "Estimate", "Scores", "average", "over_tasks", "regret_curve"]
 
 Floats = npt.NDArray[np.float64]
 Pair = tuple[str, int]
@@ -78,6 +79,20 @@ def average(estimates: Sequence[Estimate | None]) -> Estimate | None:
     error = math.sqrt(sum(estimate.error**2 for estimate in known)) / len(known)
     mean = sum(estimate.mean for estimate in known) / len(known)
     return Estimate(mean, error, sum(estimate.n for estimate in known))
+
+
+def over_tasks(numbers: Iterable[tuple[str, float]]) -> Estimate | None:
+    """The mean over tasks of the mean of each; None for none.
+
+    The seeds of a task are no further tasks, so that n and the error are those of tasks.
+
+    Args:
+        numbers: (task, number) of each search.
+    """
+    of: defaultdict[str, list[float]] = defaultdict(list)
+    for task, number in numbers:
+        of[task].append(number)
+    return Estimate.of([float(np.mean(each)) for each in of.values()])
 
 
 def regret_curve(rows: Sequence[int], told: Floats, judged: Floats, num_trials: int) -> Floats:

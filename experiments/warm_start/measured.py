@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from experiments.transfer_benchmark import records
 from experiments.warm_start.tasks import DataSet
 from meta_nni.trial import Config, Result
 
@@ -17,30 +18,37 @@ class Measured:
 
     Args:
         file: The file; it and its folder are made when needed.
+        settings: How configs are measured, see `tasks.Kind.settings`.
+
+    Raises:
+        SystemExit: The file holds measurements of other settings.
     """
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-        rows = (row for line in lines if (row := _row(line)) is not None)
-        self._known = {(row["data_set"], row["key"]): _result(row) for row in rows}
+    def __init__(self, file: Path, settings: Mapping[str, Any]) -> None:
+        self._file, self._settings = file, settings
+        self._rows = dict(records.read_rows(file, lambda row: (row["data_set"], row["key"])))
+        records.refuse_others(file, self._rows.values(), settings)
 
     def get(self, data_set: DataSet, config: Config) -> Result:
-        """Returns what a config gives on a data set, measured if it was not before."""
-        key = data_set.space.key(config)
-        place = (data_set.name, key)
-        if place not in self._known:
-            result = data_set.measure(config)
-            self._known[place] = result
-            self._append(data_set.name, key, config, result)
-        return self._known[place]
+        """Returns what a config gives on a data set, measured if it was not before.
+
+        Raises:
+            ValueError: The file has another config by the same key.
+        """
+        place = (data_set.name, data_set.space.key(config))
+        if place not in self._rows:
+            self._rows[place] = self._append(*place, config, data_set.measure(config))
+        row = self._rows[place]
+        if row["config"] != config:
+            raise ValueError(f"{self._file} has {row['config']} by the key of {config}")
+        return Result(row["value"], row["reason"], row["seconds"], metrics=row["metrics"])
 
     def values(self, name: str) -> list[float]:
         """All values measured on a data set."""
-        found = [result.value for (of, _), result in self._known.items() if of == name]
+        found = [row["value"] for (of, _), row in self._rows.items() if of == name]
         return [value for value in found if value is not None]
 
-    def _append(self, name: str, key: str, config: Config, result: Result) -> None:
+    def _append(self, name: str, key: str, config: Config, result: Result) -> dict[str, Any]:
         row = {
             "data_set": name,
             "key": key,
@@ -49,20 +57,7 @@ class Measured:
             "reason": result.reason,
             "seconds": result.seconds,
             "metrics": dict(result.metrics),
+            "settings": self._settings,
         }
-        self._file.parent.mkdir(parents=True, exist_ok=True)
-        with self._file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-
-
-def _row(line: str) -> dict[str, Any] | None:
-    """A line; None where a kill cut it off."""
-    try:
-        row: dict[str, Any] = json.loads(line)
-    except json.JSONDecodeError:
-        return None
-    return row
-
-
-def _result(row: dict[str, Any]) -> Result:
-    return Result(row["value"], row["reason"], row["seconds"], metrics=row["metrics"])
+        records.append_row(self._file, row)
+        return row

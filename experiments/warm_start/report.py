@@ -15,9 +15,10 @@ import numpy.typing as npt
 
 from experiments.transfer_benchmark import records
 from experiments.transfer_benchmark.records import Job
+from experiments.transfer_benchmark.scores import over_tasks
 from experiments.verdicts import Verdict, table, verdict_table
 from experiments.warm_start.measured import Measured
-from experiments.warm_start.tasks import KINDS
+from experiments.warm_start.tasks import KINDS, of_search
 
 __all__ = ["AFTER", "ARMS", "bars", "main", "regrets"]
 
@@ -38,15 +39,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "# Results",
         "",
         "Written by `report.py`. Regret of the best of the first trials, 0 the best and 1 the",
-        "median of all that was ever measured on the data set, ± its standard error over",
-        "searches. Values are those of validation rows.",
+        "median of all that was ever measured on the data set, ± its standard error over data",
+        "sets, each the mean of its seeds. Values are those of validation rows.",
         "",
     ]
     for kind in KINDS:
         folder = options.results / kind
         found = records.read(folder, ARMS)
+        records.refuse_others(folder, found.values(), of_search(kind))
         if found:
-            lines += _of_kind(kind, found, Measured(folder / "measured.jsonl"))
+            measured = Measured(folder / "measured.jsonl", KINDS[kind].settings)
+            lines += _of_kind(kind, found, measured)
     (options.output / "results.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -56,23 +59,16 @@ def _of_kind(
     scales = {name: measured.values(name) for name in KINDS[kind].data_sets}
     curves = {job: regrets(row["values"], scales[job.task]) for job, row in found.items()}
     yield from (f"## {kind}", "")
-    rows = [
-        [f"`{arm}`", str(len(chosen)), *(_shown(chosen[:, i]) for i in range(len(AFTER)))]
-        for arm in ARMS
-        if len(chosen := np.array([curve for job, curve in curves.items() if job.arm == arm]))
-    ]
+    rows = []
+    for arm in ARMS:
+        chosen = [(job.task, curve) for job, curve in curves.items() if job.arm == arm]
+        after = [over_tasks((task, curve[i]) for task, curve in chosen) for i in range(len(AFTER))]
+        if chosen:
+            rows.append([f"`{arm}`", str(len(chosen)), *map(str, after)])
     yield from table(["arm", "searches", *map(str, AFTER)], rows)
     yield ""
     yield from verdict_table(list(bars(kind, curves)))
     yield ""
-
-
-def _shown(values: Floats) -> str:
-    return f"{values.mean():.3f} ± {_error(values):.3f}"
-
-
-def _error(values: Floats) -> float:
-    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
 
 
 def regrets(values: Sequence[float | None], measured: Sequence[float]) -> Floats:
@@ -89,25 +85,22 @@ def regrets(values: Sequence[float | None], measured: Sequence[float]) -> Floats
 
 
 def bars(kind: str, curves: Mapping[Job, Floats]) -> Iterator[Verdict]:
-    """Judges the two bars by the searches that both arms have."""
+    """Judges the two bars by the searches that both arms have; n counts data sets."""
     for bar, other, early, late, slack in (
         ("warm after 5 at least as good as cold after 15", "cold", 5, 15, False),
         (_NO_WORSE, "portfolio", 5, 10, True),
     ):
-        pairs = [
-            curve[AFTER.index(early)] - curves[partner][AFTER.index(late)]
+        difference = over_tasks(
+            (job.task, curve[AFTER.index(early)] - curves[partner][AFTER.index(late)])
             for job, curve in curves.items()
             if job.arm == "warm" and (partner := job._replace(arm=other)) in curves
-        ]
-        if not pairs:
+        )
+        if difference is None:
             yield Verdict(bar, kind, None, "not measured")
             continue
-        difference = np.array(pairs)
-        error = _error(difference)
-        holds = bool(difference.mean() <= (error if slack else 0.0))
-        yield Verdict(
-            bar, kind, holds, f"{difference.mean():+.3f} ± {error:.3f} (n = {len(pairs)})"
-        )
+        mean, error, n = difference
+        holds = mean <= (error if slack and n > 1 else 0.0)
+        yield Verdict(bar, kind, holds, f"{mean:+.3f} ± {error:.3f} (n = {n})")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from experiments.transfer_benchmark import records
 from experiments.transfer_benchmark.records import Job
 from experiments.warm_start import report
 from experiments.warm_start.measured import Measured
-from experiments.warm_start.tasks import KINDS, DataSet
+from experiments.warm_start.tasks import KINDS, TRIALS, DataSet, of_search
 from meta_nni.controllers import Controller, MetaController, RandomController
 from meta_nni.policy.neural import NeuralPolicy
 from meta_nni.trial import History, Run, Trial
@@ -28,7 +29,6 @@ from meta_nni.trial import History, Run, Trial
 __all__ = ["main", "search"]
 
 HERE = Path(__file__).parent
-TRIALS = 15
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -45,8 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     scratch = Path(tempfile.gettempdir()) / "meta-nni-warm-start"
     names = KINDS[options.kind].data_sets
     data_sets = {n: DataSet(options.kind, n, options.data, scratch) for n in names}
-    measured = Measured(folder / "measured.jsonl")
-    done = records.read(folder, report.ARMS)
+    measured = Measured(folder / "measured.jsonl", KINDS[options.kind].settings)
+    done, settings = records.read(folder, report.ARMS), of_search(options.kind)
+    records.refuse_others(folder, done.values(), settings)
     jobs = [
         job
         for seed in range(options.seeds)
@@ -57,7 +58,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for number, job in enumerate(jobs, start=1):
         began = time.monotonic()
         curve = _run(job, data_sets, measured)
-        records.append(folder, {**job._asdict(), "trials": len(curve), "values": curve})
+        found = {"trials": len(curve), "values": curve, "settings": settings}
+        records.append(folder, {**job._asdict(), **found})
         best = max((value for value in curve if value is not None), default=None)
         took = time.monotonic() - began
         print(
@@ -108,11 +110,15 @@ def search(
     measured: Measured,
     num_trials: int = TRIALS,
 ) -> History:
-    """Searches a data set, as `meta_nni.search.Search` does."""
+    """Searches a data set, as `meta_nni.search.Search` does.
+
+    Data sets have streams of their own: random searches of one seed would try equal configs.
+    """
+    stream = zlib.crc32(data_set.name.encode())
     controller.learn(run, sources, np.random.default_rng(seed))
     history = History(run)
     while (number := len(history.trials)) < num_trials:
-        rng = np.random.default_rng([seed, number])
+        rng = np.random.default_rng([seed, stream, number])
         (suggestion,) = controller.propose(history, 1, rng)
         result = measured.get(data_set, suggestion.config)
         trial = Trial(str(number), number, suggestion).with_result(result)

@@ -20,8 +20,9 @@ from meta_nni.space import SearchSpace
 from meta_nni.task import Task
 from meta_nni.trial import Config, Result, Run
 
-__all__ = ["KINDS", "DataSet", "Kind"]
+__all__ = ["KINDS", "TRIALS", "DataSet", "Kind", "of_search"]
 
+TRIALS = 15
 _SPACES = Path(__file__).parents[2] / "search_spaces"
 
 
@@ -38,6 +39,17 @@ class Kind:
     space: str
     data_sets: tuple[str, ...]
     training: Mapping[str, Any]
+
+    @cached_property
+    def searched(self) -> SearchSpace:
+        """The search space."""
+        text = (_SPACES / f"{self.space}.json").read_text(encoding="utf-8")
+        return SearchSpace.from_nni(json.loads(text))
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """What measurements are of: those of other settings do not compare."""
+        return {"training": dict(self.training), "space": self.searched.fingerprint}
 
 
 KINDS = {
@@ -61,6 +73,11 @@ KINDS = {
 """By name. Budgets were set before any search: a trial takes seconds, of detection a minute."""
 
 
+def of_search(kind: str) -> dict[str, Any]:
+    """The settings of a kind's searches: those of its measurements, and how long they are."""
+    return {**KINDS[kind].settings, "trials": TRIALS}
+
+
 @dataclass(frozen=True)
 class DataSet:
     """One data set of a kind.
@@ -77,11 +94,10 @@ class DataSet:
     folder: Path
     scratch: Path
 
-    @cached_property
+    @property
     def space(self) -> SearchSpace:
         """The search space."""
-        text = (_SPACES / f"{KINDS[self.kind].space}.json").read_text(encoding="utf-8")
-        return SearchSpace.from_nni(json.loads(text))
+        return KINDS[self.kind].searched
 
     @cached_property
     def _data(self) -> dict[str, str]:

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 __all__ = ["AimError", "counter", "missing", "read_aims", "read_space_name"]
 
 _HEEDING = "meta"  # the controller that heeds them
+# Which rows trials fit on: vocabularies and categories, hence parameters, depend on them.
+_OF_ROWS = ("samples", "validation_fraction")
 _EXPECTED = (
     "expected the name of a shipped search space, such as cnn_small, or {name: {setting: value}} "
-    "with what the trials' KerasEvaluator takes as `model`"
+    "with what the trials' KerasEvaluator takes as `model`, samples and validation_fraction"
 )
 
 
@@ -55,7 +57,7 @@ def missing(run: Run, result: Result) -> list[str]:
 
 
 def read_space_name(value: Any) -> tuple[str, dict[str, Any]] | None:
-    """Checks the classArg `space`; returns the name and the model's settings.
+    """Checks the classArg `space`; returns the name and the settings.
 
     Raises:
         AimError: It is neither a shipped space's name nor a mapping of one to settings.
@@ -83,7 +85,9 @@ def counter(
     Nothing is built, and TensorFlow not loaded, before it is first called.
 
     Args:
-        named: The space's name and settings; None takes the shipped space that is equal.
+        named: The space's name, and settings of the trials' evaluator: `samples`,
+            `validation_fraction`, and those of its model. None takes the shipped space that is
+            equal.
         space: The run's space.
         data: Where the training rows are.
         aims: As of `read_aims`.
@@ -104,7 +108,9 @@ def counter(
         if not made:
             from meta_nni.models import KerasEvaluator
 
-            made.append(KerasEvaluator(name, data, model=settings))
+            rows = {each: settings[each] for each in _OF_ROWS if each in settings}
+            model = {each: settings[each] for each in settings if each not in _OF_ROWS}
+            made.append(KerasEvaluator(name, data, model=model, **rows))
         return made[0].count_parameters(config)
 
     return count

@@ -77,9 +77,11 @@ class MetaTuner(Tuner):  # type: ignore[misc]
             but are none of the best. What a limit needs a trial has to report.
         objectives: Two or more, such as `["value", {"latency_ms": "minimize"}]`: the search is
             for the Pareto front, see `meta-nni best --front`.
-        space: Name of the shipped space, or `{name: settings}` with the trials' `model`
-            settings, where it is not equal to a shipped one: with `data` and a limit on
-            parameters these are counted by building each model before it is proposed.
+        space: Name of the shipped space, where it is not equal to one, or `{name: settings}`
+            with `samples` and `validation_fraction` of the trials' `KerasEvaluator` and its
+            `model` settings, where it has any: with `data` and a limit on parameters these are
+            counted by building each model before it is proposed. Where a trial measures
+            another number the limit is learned instead.
         seed: Of all proposals; None draws one and logs it. A resumed run keeps its own.
         recipe: Name of how the trials train and measure, recorded with the run.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,8 @@ _NUM_RISKY, _RISKY, _CONFIDENT = 10, 0.5, 0.95
 _ENOUGH = 1000  # feasible candidates among which the best is sought
 _CHUNK = 1000  # candidates whose feasibility is predicted together
 
+_log = logging.getLogger(__name__)
+
 
 class Limits:
     """The limits of a run, with a model of each limited metric.
@@ -40,7 +43,8 @@ class Limits:
         run: The run to come.
         sources: Earlier runs; what they measured of a metric is experience with it.
         rng: Source of randomness.
-        count: Counts parameters; None leaves them to be learned as other metrics are.
+        count: Counts parameters; None leaves them to be learned as other metrics are, and so
+            does a trial that measured another number.
     """
 
     def __init__(
@@ -99,12 +103,28 @@ class Limits:
 
     def at(self, history: History) -> Feasibility:
         """Returns what is known after the trials of a history."""
+        self._compare(history)
         known = [
             model.at(history, self._designed if model.name == COUNTED else ())
             for model in self._models
         ]
         risky = len(history.trials) < _NUM_RISKY
         return Feasibility(self, known, _RISKY if risky else _CONFIDENT)
+
+    def _compare(self, history: History) -> None:
+        """Counts no more where a trial measured another number: its rows may be others."""
+        for trial in history.completed:
+            measured = None if trial.result is None else trial.result.metrics.get(COUNTED)
+            if self._count is None or measured is None:
+                continue
+            if (number := self.count(trial.config)) != measured:
+                _log.warning(
+                    "trial %s measured %g parameters where %g were counted: the trials' rows or "
+                    "models are not those that the counting knows; the limit on parameters is "
+                    "learned from the trials instead",
+                    *(trial.trial_id, measured, number),
+                )
+                self._count, self._designed = None, []
 
 
 @dataclass(frozen=True)

@@ -51,8 +51,9 @@ class Annotated:
     marks: list[Mark]
 
 
-Reader = Callable[[Problems], tuple[list[Annotated], list[str]]]
-"""Reads annotations: the pictures, and the names that classes may have, in their order."""
+Reader = Callable[[Problems], tuple[list[Annotated], dict[str, str]]]
+"""Reads annotations: the pictures, and the names that classes may have, in their order, each
+with the file, and the line if there is one, that says so."""
 
 
 def read_annotated(
@@ -83,12 +84,14 @@ def read_annotated(
     return _read(here, classes, common, problems)
 
 
-def _classes(annotated: Sequence[Annotated], names: Sequence[str], problems: Problems) -> list[str]:
+def _classes(
+    annotated: Sequence[Annotated], names: Mapping[str, str], problems: Problems
+) -> list[str]:
     """The names that have a box."""
     used = {mark.name for each in annotated for mark in each.marks}
-    for name in names:
+    for name, where in names.items():
         if name not in used:
-            problems.add(f"the class {name!r}", "it has no box; drop it from the annotations")
+            problems.add(f"{where}, the class {name!r}", "it has no box; drop the class")
     classes = [name for name in names if name in used]
     if not classes:
         raise DataError(f"none of the {len(annotated)} annotated pictures has a box of a class")

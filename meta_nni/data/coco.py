@@ -39,8 +39,10 @@ def _read(spec: Spec, split: Split, problems: Problems) -> Source:
     return read_annotated(spec, split, problems, train, test)
 
 
-def _annotated(path: Path, folder: Path, problems: Problems) -> tuple[list[Annotated], list[str]]:
-    """The pictures with their boxes, and the names of the categories."""
+def _annotated(
+    path: Path, folder: Path, problems: Problems
+) -> tuple[list[Annotated], dict[str, str]]:
+    """The pictures with their boxes, and the names of the categories with where they are from."""
     document = _Document.read(path)
     names = _names(document, problems)
     images = _images(document, folder, problems)
@@ -56,8 +58,8 @@ def _annotated(path: Path, folder: Path, problems: Problems) -> tuple[list[Annot
         elif corners is None:
             problems.add(where, f"bbox is {box!r}, expected 4 numbers: x, y, width, height")
         else:
-            images[_key(image)].marks.append(Mark(names[_key(category)], corners, where))
-    return list(images.values()), list(names.values())
+            images[_key(image)].marks.append(Mark(names[_key(category)][0], corners, where))
+    return list(images.values()), dict(names.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,15 +105,17 @@ class _Document:
         return entries
 
 
-def _names(document: _Document, problems: Problems) -> dict[str, str]:
-    """The names of the categories by their ids."""
-    names: dict[str, str] = {}
+def _names(document: _Document, problems: Problems) -> dict[str, tuple[str, str]]:
+    """The name of each category and where it is from, by its id."""
+    names: dict[str, tuple[str, str]] = {}
+    known: set[str] = set()
     for where, entry in document.entries("categories", problems):
         name, key = entry.get("name"), _key(entry.get("id"))
-        if not isinstance(name, str) or not name.strip() or name in names.values() or key in names:
+        if not isinstance(name, str) or not name.strip() or name in known or key in names:
             problems.add(where, "expected an id and a name of its own")
         else:
-            names[key] = name
+            names[key] = name, where
+            known.add(name)
     if not names:
         raise DataError(
             f"{document.path} has no categories, expected at least one with an id and a name"
@@ -171,4 +175,5 @@ COCO = Loader(
 )
 """Annotations and the folder that their file names start from. `test` is the annotations of
 the test, whose pictures are in `test_images` or the same folder; without it, pictures whose
-names have the lowest hashes are for the test. Crowds (`iscrowd`) are no boxes."""
+names have the lowest hashes are for the test. Crowds (`iscrowd`) are no boxes: detectors learn
+and are measured as if there were background."""

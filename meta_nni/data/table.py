@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from meta_nni.data.arrays import Split
-from meta_nni.data.columns import Target, fit_column, fit_target
+from meta_nni.data.columns import Column, Target, fit_column, fit_target
 from meta_nni.data.problems import DataError, Problems
 from meta_nni.data.source import (
     FILE,
@@ -31,6 +33,9 @@ __all__ = ["CSV"]
 
 _SEPARATORS = ",;\t|"
 _MAX_CELL = 10_000_000  # characters
+_NEARLY_UNIQUE, _MANY = 0.9, 20  # share of the rows, from so many on, that differ
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +48,11 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """The names of the columns, and the rows whose number of cells is right."""
+    """The names of the columns, the rows whose number of cells is right, and the separator."""
 
     columns: list[str]
     rows: list[_Row]
+    separator: str
 
     def column(self, name: str) -> list[str]:
         """The cells of a column."""
@@ -62,13 +68,20 @@ def _read(spec: Spec, split: Split, problems: Problems) -> Source:
     here, y = train, y_train
     if split == "test":
         here, y = _with_targets(test, spec, target, problems)
+    elif target.is_label:
+        _warn_of_names({spec["target"]: len(set(y.tolist()))}, len(train.rows), spec)
     if "text" in spec:
         texts = np.array(here.column(spec["text"]), np.str_)
         return Source(texts, y, where=lambda row: here.rows[row].where, y_train=y_train)
-    x, kept, flags = _features(train, here, spec, problems)
+    columns = _fit_columns(train, spec)
+    if split == "train":
+        codes = {name: len(column.codes or ()) for name, column in columns.items()}
+        _warn_of_names(codes, len(train.rows), spec)
+    x, kept = _features(columns, here, problems)
     rows = [here.rows[row] for row in np.flatnonzero(kept)]
     if split == "test":  # labels whose rows are all left out are none there, either
-        y_train = y_train[_features(train, train, spec, quiet)[1]]
+        y_train = y_train[_features(columns, train, quiet)[1]]
+    flags = np.array([column.is_categorical for column in columns.values()], np.bool_)
     return Source(
         x, y[kept], where=lambda row: rows[row].where, y_train=y_train, is_categorical=flags
     )
@@ -80,19 +93,19 @@ def _splits(spec: Spec, split: Split, problems: Problems) -> tuple[_Table, _Tabl
     if "test" in spec:
         noted = problems if split == "train" else Problems(skips=True)
         train = _read_file(path, spec, noted)
-        target = fit_target(train.column(spec["target"]), spec.get("task"))
+        target = fit_target(train.column(spec["target"]), spec.get("task"), train.separator)
         if split == "train":
-            return train, _Table(train.columns, []), target
+            return train, replace(train, rows=[]), target
         return train, _read_test(spec, train.columns, problems), target
     every = _read_file(path, spec, problems)
     cells = every.column(spec["target"])
-    target = fit_target(cells, spec.get("task"))
+    target = fit_target(cells, spec.get("task"), every.separator)
     keys = ["\x1f".join(row.cells) for row in every.rows]
     drawn = draw_test(keys, share_of_test(spec), cells if target.is_label else None)
     sides: tuple[list[_Row], list[_Row]] = ([], [])
     for row, is_test in zip(every.rows, drawn.tolist(), strict=True):
         sides[is_test].append(row)
-    return _Table(every.columns, sides[0]), _Table(every.columns, sides[1]), target
+    return replace(every, rows=sides[0]), replace(every, rows=sides[1]), target
 
 
 def _read_test(spec: Spec, columns: list[str], problems: Problems) -> _Table:
@@ -107,7 +120,8 @@ def _read_test(spec: Spec, columns: list[str], problems: Problems) -> _Table:
     order = [test.columns.index(name) if name in test.columns else None for name in columns]
     rows = [["" if i is None else row.cells[i] for i in order] for row in test.rows]
     wheres = [row.where for row in test.rows]
-    return _Table(columns, [_Row(*each) for each in zip(rows, wheres, strict=True)])
+    found = [_Row(*each) for each in zip(rows, wheres, strict=True)]
+    return replace(test, columns=columns, rows=found)
 
 
 def _read_file(path: Path, spec: Spec, problems: Problems) -> _Table:
@@ -116,14 +130,17 @@ def _read_file(path: Path, spec: Spec, problems: Problems) -> _Table:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             separator = _separator(stream.readline())
             stream.seek(0)
-            return _read_lines(path, csv.reader(stream, delimiter=separator), spec, problems)
+            return _read_lines(path, stream, separator, spec, problems)
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not encoded in UTF-8 ({error}); save it as UTF-8") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error})") from None
 
 
-def _read_lines(path: Path, reader: Any, spec: Spec, problems: Problems) -> _Table:
+def _read_lines(
+    path: Path, stream: TextIO, separator: str, spec: Spec, problems: Problems
+) -> _Table:
+    reader = csv.reader(stream, delimiter=separator)
     columns: list[str] = []
     rows: list[_Row] = []
     while True:
@@ -146,7 +163,7 @@ def _read_lines(path: Path, reader: Any, spec: Spec, problems: Problems) -> _Tab
             rows.append(_Row(cells, where))
     if not rows:
         raise DataError(f"{path} has no rows, expected a line of names and a line per row")
-    return _Table(columns, rows)
+    return _Table(columns, rows, separator)
 
 
 def _separator(line: str) -> str:
@@ -184,21 +201,36 @@ def _with_targets(
         else:
             rows.append(row)
             targets.append(value)
-    return _Table(table.columns, rows), np.array(targets, target.dtype)
+    return replace(table, rows=rows), np.array(targets, target.dtype)
 
 
-def _features(
-    train: _Table, here: _Table, spec: Spec, problems: Problems
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
-    """The columns as numbers, (kept rows, columns); which rows are kept; which are codes."""
+def _fit_columns(train: _Table, spec: Spec) -> dict[str, Column]:
+    """What the columns of features hold, by name."""
     left_out = {spec["target"], *spec.get("ignore", ())}
     names = [name for name in train.columns if name not in left_out]
     if not names:
         raise DataError(f"{to_path(spec['csv'])} has no column besides {sorted(left_out)}")
     forced = spec.get("categorical", ())
-    columns = {name: fit_column(train.column(name), name in forced) for name in names}
+    return {name: fit_column(train.column(name), name in forced, train.separator) for name in names}
+
+
+def _warn_of_names(counts: Mapping[str, int], num_rows: int, spec: Spec) -> None:
+    """Says which categories and classes are about as many as rows: nothing is learned of them."""
+    for name, count in counts.items():
+        if num_rows >= _MANY and count >= _NEARLY_UNIQUE * num_rows:
+            _log.warning(
+                "%s: the column %r has %d different texts in %d rows; if they are numbers or "
+                "dates, write them as numbers such as 1234.5, else leave the column out by ignore",
+                *(to_path(spec["csv"]), name, count, num_rows),
+            )
+
+
+def _features(
+    columns: Mapping[str, Column], here: _Table, problems: Problems
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The columns as numbers, (kept rows, columns), and which rows are kept."""
     kept = np.ones(len(here.rows), np.bool_)
-    values = np.empty((len(here.rows), len(names)))
+    values = np.empty((len(here.rows), len(columns)))
     for index, (name, column) in enumerate(columns.items()):
         for row, cell in enumerate(here.column(name)):
             value = column.encode(cell)
@@ -209,8 +241,7 @@ def _features(
                 kept[row] = False
             else:
                 values[row, index] = value
-    flags = np.array([column.is_categorical for column in columns.values()], np.bool_)
-    return values[kept], kept, flags
+    return values[kept], kept
 
 
 CSV = Loader(
@@ -232,6 +263,8 @@ CSV = Loader(
 
 A column is one of numbers if at least 90% of its training cells are, missing ones aside, and
 no other cell is allowed then; else it is one of categories, coded in the order of their names.
+Commas within numbers separate thousands where the comma separates cells, too; else they are
+decimal points, unless the column has points as well.
 Cells that are empty or hold ?, NA, N/A, NaN or null are missing. A target of numbers is
 regression if one of them has a fraction or more than 20 differ; else, or by the option `task`,
 it is a class. Without the option `test`, rows whose cells have the lowest hashes are for the

@@ -60,8 +60,8 @@ def _annotated(
     others: Iterable[Listed],
     classes: Sequence[str] | None,
     problems: Problems,
-) -> tuple[list[Annotated], list[str]]:
-    """The pictures with their boxes, and the names of the classes.
+) -> tuple[list[Annotated], dict[str, str]]:
+    """The pictures with their boxes, and the names of the classes with the folder.
 
     Args:
         root: The folder.
@@ -98,7 +98,7 @@ def _annotated(
         found[-1].marks.extend(_marks(element, lines, file, problems))
     if classes is None:
         classes = sorted({mark.name for each in found for mark in each.marks})
-    return found, list(classes)
+    return found, dict.fromkeys(classes, str(folder))
 
 
 def _parse(file: Path) -> tuple[Element, Lines]:
@@ -165,4 +165,5 @@ VOC = Loader(
 `classes` are the names that boxes may have, in the order of their codes; without it, all that
 there are. `images` is a list of the pictures to train on, such as `ImageSets/Main/train.txt` or
 `train` for short, `test_images` a list of those for the test. `test` is a like folder; without
-one of both, annotations whose names have the lowest hashes are for the test."""
+one of both, annotations whose names have the lowest hashes are for the test. Objects that are
+`difficult` or `truncated` are boxes like all others, also where mAP is measured."""

@@ -70,6 +70,22 @@ def test_the_model_is_built_and_its_parameters_counted(tmp_path):
     assert count(config) == stem + block + dense
 
 
+def test_parameters_are_counted_on_the_rows_that_trials_take(monkeypatch):
+    made = {}
+
+    class Evaluator:
+        def __init__(self, space, data, **settings):
+            made.update(settings)
+
+        def count_parameters(self, config):
+            return 1.0
+
+    monkeypatch.setattr("meta_nni.models.KerasEvaluator", Evaluator)
+    named = read_space_name({"nasbench201": {"samples": 1000, "width": 8}})
+    assert counter(named, shipped_spaces()["nasbench201"], {"npz": "a"}, LIMITS)({}) == 1.0
+    assert made == {"samples": 1000, "model": {"width": 8}}
+
+
 def test_no_tensorflow_is_loaded_before_something_is_counted():
     code = (
         "import sys; from meta_nni.adapters.nni_aims import counter; "

@@ -57,6 +57,17 @@ def test_a_counted_limit_is_kept_from_the_first_trial_on():
     assert len(asked) == len(set(asked))
 
 
+def test_a_wrong_count_is_found_out_by_the_first_trial(caplog):
+    def count(config):
+        return cost(config) + 10 * LIMIT  # of other rows than the trials': all break the limit
+
+    history = search({"limits": {"parameters": LIMIT}}, 20, MetaController(count=count))
+    assert np.mean([cost(config) <= LIMIT for config in configs(history)[10:]]) >= 0.9
+    (told,) = caplog.messages
+    assert "measured" in told
+    assert "is learned from the trials instead" in told
+
+
 def test_where_nothing_is_feasible_the_likeliest_is_proposed():
     history = search({"limits": {"latency_ms": 0.1}}, 12, name="latency_ms")
     assert history.best is None

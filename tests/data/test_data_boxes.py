@@ -141,7 +141,8 @@ def test_a_missing_picture_and_a_class_without_boxes_are_named(pictures):
     with pytest.raises(DataError) as caught:
         load_data(coco(pictures, categories=names))
     assert "3.png, named in " in str(caught.value)
-    assert "the class 'fish': it has no box" in str(caught.value)
+    place = "annotations.json line 1, categories[2], the class 'fish': it has no box"
+    assert place in str(caught.value)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"images": 3}', "[" * 10000])

@@ -32,6 +32,48 @@ def test_numbers_and_categories_are_told_apart(file):
     assert data.y[:4].tolist() == [0, 1, 0, 1]
 
 
+def test_commas_are_decimal_points_where_others_separate(tmp_path, caplog):
+    lines = [f"{i % 3},{i:03};{i};{i},5" for i in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["x;whole;label", *lines]))
+    (tmp_path / "test.csv").write_text("x;whole;label\n0,126;1;2,5\n0.5;1;2\n")
+    options = spec(tmp_path / "t.csv", test=str(tmp_path / "test.csv"))
+    data = load_data(options)
+    assert data.target == "regression"
+    assert data.is_categorical.tolist() == [False, False]
+    assert data.x[:3, 0].tolist() == [0.0, 1.001, 2.002]
+    assert data.y[:3].tolist() == [0.5, 1.5, 2.5]
+    test = load_data(options, "test")
+    assert test.x[:, 0].tolist() == [0.126, 0.5]
+    assert test.y.tolist() == [2.5, 2.0]
+    assert not caplog.messages
+
+
+def test_commas_in_quotes_separate_thousands(tmp_path):
+    lines = [f'"{i + 1},250","-1,234,567.5",{"ab"[i % 2]}' for i in range(30)]
+    (tmp_path / "t.csv").write_text("\n".join(["x,y,label", *lines]))
+    data = load_data(spec(tmp_path / "t.csv", test_fraction=0))
+    assert data.is_categorical.tolist() == [False, False]
+    assert data.x[:2].tolist() == [[1250.0, -1234567.5], [2250.0, -1234567.5]]
+
+
+def test_what_a_comma_means_is_not_guessed(tmp_path):
+    lines = [f"{'1,234' if i % 30 == 0 else i + 0.5};{'ab'[i % 2]}" for i in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["x;label", *lines]))
+    with pytest.raises(DataError, match="line 2: the column 'x' is '1,234', expected a number"):
+        load_data(spec(tmp_path / "t.csv", test_fraction=0))
+
+
+def test_texts_that_differ_in_each_row_are_told(tmp_path, caplog):
+    lines = [f"v{i},{i % 4},{'ab'[i % 2]}" for i in range(40)]
+    (tmp_path / "t.csv").write_text("\n".join(["name,code,label", *lines]))
+    load_data(spec(tmp_path / "t.csv", test_fraction=0, categorical=["code"]))
+    (told,) = caplog.messages
+    assert "t.csv: the column 'name' has 40 different texts in 40 rows" in told
+    caplog.clear()
+    load_data({"csv": str(tmp_path / "t.csv"), "target": "name", "test_fraction": 0})
+    assert any("the column 'name' has 40" in told for told in caplog.messages)
+
+
 def test_the_splits_share_no_row(file):
     train, test = load_data(spec(file)), load_data(spec(file), "test")
     ages = train.x[:, 0].tolist() + test.x[:, 0].tolist()

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from experiments.transfer_benchmark import records
 from experiments.transfer_benchmark.records import Job
 from experiments.warm_start import report, run
 from experiments.warm_start.measured import Measured
@@ -10,6 +11,8 @@ from meta_nni.controllers import RandomController
 from meta_nni.space import SearchSpace
 from meta_nni.task import Task
 from meta_nni.trial import Result, Run
+
+SETTINGS = {"epochs": 1}
 
 
 class Scripted:
@@ -33,14 +36,59 @@ def test_nothing_is_measured_twice(tmp_path):
     file, data_set = tmp_path / "kind" / "measured.jsonl", Scripted()
     found = [
         run.search(data_set, data_set.run("r"), RandomController(), (), 3, measured, 4)
-        for measured in map(Measured, [file, file])
+        for measured in (Measured(file, SETTINGS) for _ in range(2))
     ]
     assert sorted(data_set.asked) == [0, 1, 2, 3]
     first, second = ([trial.result for trial in history.trials] for history in found)
     assert first == second
     with file.open("a") as lines:
         lines.write('{"data_set": "scripted", "ke')  # a kill
-    assert sorted(Measured(file).values("scripted")) == [0.25, 0.5, 0.75]
+    assert sorted(Measured(file, SETTINGS).values("scripted")) == [0.25, 0.5, 0.75]
+
+
+def test_random_searches_of_two_data_sets_try_different_configs(tmp_path):
+    measured, tried = Measured(tmp_path / "measured.jsonl", SETTINGS), []
+    for name in ("scripted", "another"):
+        data_set = Scripted()
+        data_set.name = name
+        found = run.search(data_set, data_set.run("r"), RandomController(), (), 3, measured, 4)
+        tried.append([trial.config["x"] for trial in found.trials])
+    assert tried[0] != tried[1]
+
+
+def test_what_was_measured_after_a_kill_is_found_again(tmp_path):
+    file, data_set = tmp_path / "measured.jsonl", Scripted()
+    Measured(file, SETTINGS).get(data_set, {"x": 1})
+    with file.open("a") as lines:
+        lines.write('{"data_set": "scripted", "ke')
+    for _ in range(2):
+        Measured(file, SETTINGS).get(data_set, {"x": 2})
+    assert data_set.asked == [1, 2]
+
+
+def test_measurements_and_searches_of_other_settings_are_refused(tmp_path):
+    file = tmp_path / "measured.jsonl"
+    Measured(file, SETTINGS).get(Scripted(), {"x": 1})
+    with pytest.raises(SystemExit, match=r"measured\.jsonl holds a row .*'epochs': 3"):
+        Measured(file, {"epochs": 3})
+    folder = tmp_path / "text"
+    search = {"table": "text", "arm": "warm", "task": "subjectivity", "seed": 0, "trials": 1}
+    records.append(folder, {**search, "values": [0.5], "settings": {"epochs": 3}})
+    arguments = ["--results", str(tmp_path), "--output", str(tmp_path)]
+    for call in (
+        lambda: report.main(arguments),
+        lambda: run.main(["--kind", "text", "--data", str(tmp_path), *arguments[:2]]),
+    ):
+        with pytest.raises(SystemExit, match=r"expected .*'trials': 15"):
+            call()
+
+
+def test_another_config_of_the_same_key_is_no_result_of_this_one(tmp_path):
+    file, data_set = tmp_path / "measured.jsonl", Scripted()
+    Measured(file, SETTINGS).get(data_set, {"x": 1})
+    data_set.space = SearchSpace.from_nni({"x": {"_type": "choice", "_value": [5, 6]}})
+    with pytest.raises(ValueError, match="by the key of"):
+        Measured(file, SETTINGS).get(data_set, {"x": 6})
 
 
 def test_regrets_by_hand():
@@ -56,6 +104,8 @@ def test_bars_compare_searches_of_the_same_task_and_seed():
     curves = {
         Job("text", "warm", "a", 0): curve(1, 0.5, 0.3, 0.1, 0.1),
         Job("text", "warm", "b", 0): curve(1, 0.5, 0.1, 0.1, 0.1),
+        Job("text", "warm", "b", 1): curve(1, 0.5, 0.3, 0.1, 0.1),
+        Job("text", "cold", "b", 1): curve(2, 1, 0.8, 0.6, 0.4),
         Job("text", "cold", "a", 0): curve(2, 1, 0.8, 0.6, 0.4),
         Job("text", "cold", "b", 0): curve(2, 1, 0.8, 0.6, 0.2),
         Job("text", "portfolio", "a", 0): curve(1, 0.5, 0.3, 0.1, 0.1),
