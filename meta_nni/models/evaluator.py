@@ -88,7 +88,7 @@ class KerasEvaluator:
             near 0 whatever becomes of them.
         batch_size: Rows per step, unless the config has a `batch_size` of its own.
         balanced: Whether classes weigh alike in the loss however many rows they have.
-            AutoKeras weighs rows alike, and so does the default.
+            AutoKeras weighs rows alike, and so does the default. Part of the budget.
         max_parameters: Larger models fail before training; None is no limit.
         max_seconds: When time is up the best epoch so far counts, and a trial without one
             fails; None is no limit. Counted from the start of the build.
@@ -322,8 +322,9 @@ class KerasEvaluator:
         problem = self.problem
         spent = {"epochs": self.epochs, "samples": len(problem.y) + len(problem.y_val)}
         limits = {"seconds": self.max_seconds, "parameters": self.max_parameters}
+        loss = {"balanced": True if self.balanced else None}
         model = {**_settings(self._builder()), **self.model}
-        return {k: float(v) for k, v in (spent | limits | model).items() if v is not None}
+        return {k: float(v) for k, v in (spent | limits | loss | model).items() if v is not None}
 
 
 def _settings(build: Callable[..., Candidate]) -> dict[str, Any]:
