@@ -95,4 +95,25 @@ def test_the_only_row_of_a_class_is_fitted(save):
 
 def test_the_rows_of_classes_with_several_stay_the_same(labelled):
     drawn = load_problem(labelled).x_val[:, 0] / 2
-    assert drawn.astype(int).tolist() == [62, 58, 60, 74, 50, 78, 20, 32, 35, 31, 17, 24, 22, 14, 16, 9, 96, 89, 93, 91]
+    assert drawn.astype(int).tolist() == [
+        62,
+        58,
+        60,
+        74,
+        50,
+        78,
+        20,
+        32,
+        35,
+        31,
+        17,
+        24,
+        22,
+        14,
+        16,
+        9,
+        96,
+        89,
+        93,
+        91,
+    ]
