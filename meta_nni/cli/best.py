@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_command"]
 
-_TRAINING = ("epochs", "samples", "seconds", "parameters", "batch_size")  # the rest of a budget
-# sizes the model, such as a cell network's width.
+# The rest of a budget sizes the model, such as a cell network's width.
+_TRAINING = ("epochs", "samples", "seconds", "parameters", "batch_size", "balanced")
 _EPOCHS = 10  # where the trial does not say how many it had
 
 
@@ -173,6 +173,7 @@ def _evaluator(arguments: argparse.Namespace, history: History, best: Trial) -> 
         epochs=epochs,
         patience=epochs,  # the last fit: the best of all epochs
         batch_size=int(budget.get("batch_size", 32)),
+        balanced=bool(budget.get("balanced")),
         metric=_metric(history),
         seed=arguments.seed,
         model=settings,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -31,9 +32,10 @@ class MetricModel:
     """Learns a metric across tasks by the very policy that learns values, see `policy`.
 
     A number of which less is better is a cost: its logarithm is learned, since the effects of
-    decisions on parameters, latency or memory multiply. One more hypothesis is that
-    decisions act each on its own, see `AdditiveKernel`. Runs that did not measure the metric
-    say nothing.
+    decisions on parameters, latency or memory multiply. Costs that are not all above 0, of the
+    sources or, where those say nothing, of the run, are learned as they are. One more hypothesis
+    is that decisions act each on its own, see `AdditiveKernel`. Runs that did not measure the
+    metric say nothing.
 
     Args:
         run: The run to come.
@@ -57,6 +59,8 @@ class MetricModel:
         rng: np.random.Generator,
     ) -> None:
         self.name, self.sign = name, sign
+        trials = [trial for source in sources for trial in source.trials]
+        self._told, self._logs = bool(self._numbers(trials)), self._multiply(trials)
         histories = [self._measured(source) for source in sources]
         policy = train(self._own(run), histories, rng)
         drawn = vectors(run.space, [run.space.sample(rng) for _ in range(_NUM_DRAWN)])
@@ -67,8 +71,11 @@ class MetricModel:
 
     def at(self, history: History, others: Sequence[Trial] = ()) -> KnownMetric:
         """Returns what is known after the run's trials, and other trials of this task."""
-        found = self._measured(History(history.run, (*others, *history.trials)))
-        return KnownMetric(self, Observed.of(found, self.policy, self._encoded))
+        trials, model = (*others, *history.trials), copy(self)
+        if not self._told:
+            model._logs = self._multiply(trials)
+        found = model._measured(History(history.run, trials))
+        return KnownMetric(model, Observed.of(found, self.policy, self._encoded))
 
     def features(self, pool: Pool) -> Floats:
         """The sources' predictions of the metric, shape (N, S), each config's only once."""
@@ -80,8 +87,16 @@ class MetricModel:
         return np.reshape([self._rows[key] for key in pool.keys], shape).astype(float)
 
     def scale(self, number: float) -> float:
-        """A measured number as it is learned: higher is better, the logarithm of a cost."""
-        return number if self.sign > 0 else -float(np.log(max(number, _SMALLEST)))
+        """A measured number as it is learned: higher is better, the logarithm of most costs."""
+        return -float(np.log(max(number, _SMALLEST))) if self._logs else self.sign * number
+
+    def _multiply(self, trials: Iterable[Trial]) -> bool:
+        """Whether the metric is a cost that has a logarithm in all of these trials."""
+        return self.sign < 0 and all(number > 0 for number in self._numbers(trials))
+
+    def _numbers(self, trials: Iterable[Trial]) -> list[float]:
+        numbers = [measured(t.result, self.name) for t in trials if t.state == "completed"]
+        return [number for number in numbers if number is not None]
 
     def _own(self, run: Run) -> Run:
         return replace(run, task=replace(run.task, objective="maximize"), metric=self.name)

@@ -71,18 +71,21 @@ def _waves(length: int, channels: int) -> npt.NDArray[np.float32]:
     return (_LOUDNESS * waves)[None].astype(np.float32)
 
 
-def pool(pooling: str, steps: Any, mask: Any = None) -> Any:
+def pool(pooling: str, steps: Any, mask: Any = None, both_ways: bool = False) -> Any:
     """Makes one vector of all steps: [B, L, C] -> [B, C], or [B, 2 C] for "both".
 
     Args:
         pooling: "average", "max", "both" or "last".
         steps: At least one of them counts in each row.
         mask: Which steps count; "last" takes none.
+        both_ways: Whether the second half of the channels was read backward, so that "last" of
+            it is the first step.
     """
     if pooling == "both":
         return ops.concatenate([pool("average", steps, mask), pool("max", steps, mask)], axis=1)
     if pooling == "last":
-        return steps[:, -1]
+        ahead = steps.shape[-1] // 2 if both_ways else steps.shape[-1]
+        return ops.concatenate([steps[:, -1, :ahead], steps[:, 0, ahead:]], axis=1)
     if mask is None:
         return (ops.max if pooling == "max" else ops.mean)(steps, axis=1)
     counts = ops.expand_dims(mask, 2)  # [B, L, 1]

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["KerasEvaluator", "check_fit"]
 
+_PATIENCE = 3  # where neither the user nor the kind of task has one
+
 
 class _Space(NamedTuple):
     """Which module's `build` makes a space's configs into models, and of what data."""
@@ -81,10 +83,12 @@ class KerasEvaluator:
         epochs: Most epochs.
         samples: Most training rows to take, validation rows included; None takes all.
         validation_fraction: Share of the taken rows to validate on.
-        patience: Epochs without a better value after which training stops.
+        patience: Epochs without a better value after which training stops. None: 3, or as many
+            as there are for detection, whose rate rises before it falls: its first values are
+            near 0 whatever becomes of them.
         batch_size: Rows per step, unless the config has a `batch_size` of its own.
         balanced: Whether classes weigh alike in the loss however many rows they have.
-            AutoKeras weighs rows alike, and so does the default.
+            AutoKeras weighs rows alike, and so does the default. Part of the budget.
         max_parameters: Larger models fail before training; None is no limit.
         max_seconds: When time is up the best epoch so far counts, and a trial without one
             fails; None is no limit. Counted from the start of the build.
@@ -105,7 +109,7 @@ class KerasEvaluator:
     epochs: int = 10
     samples: int | None = None
     validation_fraction: float = 0.2
-    patience: int = 3
+    patience: int | None = None
     batch_size: int = 32
     balanced: bool = False
     max_parameters: int | None = None
@@ -254,7 +258,8 @@ class KerasEvaluator:
 
         from meta_nni.models.training import Budget, Failure, fit
 
-        budget = Budget(self.epochs, self.patience, self.max_parameters, self.max_seconds)
+        patience = self.patience or (self.epochs if problem.target == "detection" else _PATIENCE)
+        budget = Budget(self.epochs, patience, self.max_parameters, self.max_seconds)
         keras.backend.clear_session()
         keras.utils.set_random_seed(self.seed)
         started = self.clock()
@@ -317,8 +322,9 @@ class KerasEvaluator:
         problem = self.problem
         spent = {"epochs": self.epochs, "samples": len(problem.y) + len(problem.y_val)}
         limits = {"seconds": self.max_seconds, "parameters": self.max_parameters}
+        loss = {"balanced": True if self.balanced else None}
         model = {**_settings(self._builder()), **self.model}
-        return {k: float(v) for k, v in (spent | limits | model).items() if v is not None}
+        return {k: float(v) for k, v in (spent | limits | loss | model).items() if v is not None}
 
 
 def _settings(build: Callable[..., Candidate]) -> dict[str, Any]:

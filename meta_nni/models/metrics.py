@@ -8,6 +8,7 @@ boxes float32 [N, k, 6] with their scores.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -31,7 +32,8 @@ def score(y: Array, predicted: Array, metric: Metric) -> float:
         metric: One of `METRICS`.
 
     Returns:
-        The number, in the metric's own direction; NaN if a prediction is not finite.
+        The number, in the metric's own direction; NaN if a prediction is not finite or the
+        metric is undefined, such as R2 of equal targets.
     """
     if not np.isfinite(predicted).all():
         return float("nan")
@@ -115,7 +117,7 @@ def _errors(y: Array, predicted: Array) -> Array:
 
 def _r2(y: Array, predicted: Array) -> float:
     variance = np.var(y.astype(np.float64))
-    return float(1.0 - np.mean(_errors(y, predicted) ** 2) / variance)
+    return float(1.0 - np.mean(_errors(y, predicted) ** 2) / variance) if variance > 0 else math.nan
 
 
 def _mean_absolute_error(y: Array, predicted: Array) -> float:

@@ -89,13 +89,14 @@ def load_problem(
     rows = np.arange(len(dataset.y))
     if samples is not None and samples < len(rows):
         rows = stratified_rows(_strata(dataset.y), samples, rng)
-    num_val = round(validation_fraction * len(rows))
+    x, y = dataset.x[rows], dataset.y[rows]
+    drawable = _drawable(dataset.target, _strata(y))
+    num_val = round(validation_fraction * len(drawable))
     if not 0 < num_val < len(rows):
         raise ValueError(
-            f"validation_fraction {validation_fraction} of {len(rows)} rows leaves {num_val} to "
-            "validate on; expected at least one row there and one to fit"
+            f"validation_fraction {validation_fraction} of {len(drawable)} rows leaves {num_val} "
+            "to validate on; expected at least one row there and one to fit"
         )
-    x, y = dataset.x[rows], dataset.y[rows]
     classes: Array = np.empty(0)
     if dataset.classes is not None and dataset.target == "detection":
         classes = dataset.classes
@@ -104,7 +105,7 @@ def load_problem(
         classes = dataset.classes[present]
         if len(classes) < 2:
             raise ValueError(f"{len(rows)} samples hold the class {classes[0]} only; take more")
-    val = stratified_rows(_strata(y), num_val, rng)
+    val = drawable[stratified_rows(_strata(y[drawable]), num_val, rng)]
     fit = rng.permutation(np.setdiff1d(np.arange(len(y)), val))
     flags = dataset.is_categorical
     return Problem(dataset.kind, dataset.target, x[fit], y[fit], x[val], y[val], classes, flags)
@@ -113,6 +114,14 @@ def load_problem(
 def _strata(y: Array) -> Array:
     """One number per row to stratify by: of boxes [N, M, 5] the class of the first."""
     return y[:, 0, 0] if y.ndim == 3 else y
+
+
+def _drawable(target: Target, strata: Array) -> Array:
+    """The rows that may be validated on: without the only one of a class, which is fitted."""
+    if target == "regression":
+        return np.arange(len(strata))
+    _, codes, counts = np.unique(strata, return_inverse=True, return_counts=True)
+    return np.flatnonzero(counts[codes] > 1)
 
 
 def stratified_rows(y: Array, count: int, rng: np.random.Generator) -> Array:

@@ -27,7 +27,8 @@ def build(config: Config, problem: Problem, epochs: int, batch_size: int) -> Can
 
     Args:
         config: A config of `sequence`.
-        problem: Sequences [N, L, K] of numbers; labels or numbers.
+        problem: Sequences [N, L, K] of numbers; labels or numbers. Steps of zeros that fill
+            up a short one are steps like others.
         epochs: Epochs of training.
         batch_size: Not used; the config has its own.
     """
@@ -49,4 +50,6 @@ def _network(config: Config, x: npt.NDArray[Any]) -> tuple[Any, Any]:
     stride = min(config["stride"], x.shape[1])
     if stride > 1:
         steps = layers.AveragePooling1D(stride, padding="same")(steps)
-    return inputs, pool(config["pooling"], encode(config["encoder"], steps))
+    encoder = config["encoder"]
+    both_ways = encoder.get("bidirectional", False)
+    return inputs, pool(config["pooling"], encode(encoder, steps), both_ways=both_ways)

@@ -50,7 +50,8 @@ class Candidate:
             `models.standalone` knows how, or nobody does.
         decode: Turns what the model predicts into what metrics take, such as maps into
             boxes; None where it is the same.
-        batches: What to train on instead of the rows of x and y, such as augmented ones.
+        batches: What to train on instead of x and y, such as augmented rows; x and y may then
+            be as the problem has them.
     """
 
     model: keras.Model
@@ -121,8 +122,8 @@ def fit(
         class_weight: Weight of each code in the loss; None weighs all alike.
 
     Raises:
-        Failure: The model is too large, no epoch ended in time, or the first epoch gave
-            predictions that are not finite.
+        Failure: The model is too large, no epoch ended in time, the first epoch gave
+            predictions that are not finite, or the metric is undefined on the rows.
     """
     parameters = candidate.model.count_params()
     if budget.max_parameters is not None and parameters > budget.max_parameters:
@@ -203,10 +204,16 @@ class _BestEpoch(keras.callbacks.Callback):  # type: ignore[misc] # keras has no
         predicted = self.candidate.predict(self._x_val, batch_size=self._batch, callbacks=[self])[
             : len(y_val)
         ]
-        value = score(y_val, predicted, self.metric)
-        if not math.isfinite(value):
+        if not np.isfinite(predicted).all():
             self.model.stop_training = True
             return
+        value = score(y_val, predicted, self.metric)
+        if not math.isfinite(value):
+            alike = "no box" if self.metric.target == "detection" else "one target only"
+            raise Failure(
+                f"{self.metric.name} is undefined on the {len(y_val)} rows to validate on, which "
+                f"hold {alike}; take more rows, or another metric"
+            )
         sign = self.metric.sign
         if self.weights is None or sign * value > sign * self.curve[self.best_epoch]:
             self.weights = self.candidate.model.get_weights()

@@ -32,6 +32,7 @@ CONFIG: dict[str, Any] = {
     "learning_rate": 0.01,
     "batch_size": 16,
 }
+BUDGET = {"epochs": 2.0, "samples": 60.0, "balanced": 1.0}
 PREDICT = """
 import sys, keras, numpy
 model, x, out = sys.argv[1:]
@@ -46,7 +47,7 @@ def path(tmp_path: Path) -> str:
     opened = ExperienceStore.open(tmp_path / "store.db")
     run = make_run("small", space=shipped_spaces()["cnn_small"])
     history = history_of(run, [({**CONFIG, "filters": 8}, 0.1), (CONFIG, 0.5)])
-    told = history.trials[1].with_result(Result(0.5, budget={"epochs": 2.0, "samples": 60.0}))
+    told = history.trials[1].with_result(Result(0.5, budget=BUDGET))
     fill(opened, History(run, (history.trials[0], told)))
     fill(opened, make_history("other"), History(make_run("empty")))
     opened.close()
@@ -152,6 +153,7 @@ def test_the_model_is_trained_as_the_trial_was(
     file = str(tmp_path / "m.keras")
     assert main(["best", "small", "--store", path, "--data", data, "--export", file]) == 0
     assert (made[0].space, made[0].epochs, made[0].patience) == ("cnn_small", 2, 2)
+    assert (made[0].balanced, made[0].model) == (True, {})
     captured = capsys.readouterr()
     assert captured.err == "epoch 1: 0.2500\n"
     assert captured.out.splitlines()[-2:] == [

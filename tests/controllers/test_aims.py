@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from synthetic import CONFIGS, SPACE, Problem
 
 from meta_nni.controllers import MetaController
+from meta_nni.controllers.metric_model import MetricModel
 from meta_nni.task import Task
-from meta_nni.trial import History, Result, Run, Trial
+from meta_nni.trial import History, Result, Run, Suggestion, Trial
 
 WIDTHS = {SPACE.key(c): 10.0 * c["depth"] * (1 + c["width"]) for c in CONFIGS}
 LIMIT = float(np.quantile(list(WIDTHS.values()), 0.3))
@@ -81,6 +84,23 @@ def test_several_objectives_find_more_of_the_front_than_one():
     cheapest = [min(cost(config) for config in configs(each)) for each in (both, one)]
     assert cheapest[0] <= cheapest[1]
     assert configs(both) != configs(one)
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_costs_below_0_are_told_apart(told):
+    problem, run = Problem(100), Run("run", Task("task"), SPACE)
+    few = CONFIGS[::8]
+    results = [Result(problem(config), metrics={"signed": cost(config) - 100}) for config in few]
+    trials = [
+        Trial(str(number), number, Suggestion(config, "random")).with_result(result)
+        for number, (config, result) in enumerate(zip(few, results, strict=True))
+    ]
+    seen = History(run, tuple(trials))
+    sources = [replace(seen, run=replace(run, run_id="earlier"))] if told else []
+    model = MetricModel(run, sources, "signed", -1.0, np.random.default_rng(0))
+    known = model.at(History(run, seen.trials[:4]) if told else seen)
+    assert known.model.scale(-5.0) > known.model.scale(-1.0) > known.model.scale(2.0)
+    assert len(np.unique(known.observed.evidence.z)) > 1
 
 
 def test_a_batch_of_several_objectives_differs():

@@ -15,6 +15,16 @@ pytestmark = pytest.mark.host
 SPACE = SearchSpace.from_nni(
     json.loads((Path(__file__).parents[2] / "search_spaces/cnn_small.json").read_text())
 )
+LEARNS = {
+    "block": {"_name": "plain"},
+    "head": {"_name": "global_average"},
+    "stages": 1,
+    "optimizer": "adam",
+    "learning_rate": 0.03,
+    "batch_norm": True,
+    "batch_size": 16,
+    "dropout": 0.0,
+}
 
 
 def save(path, shape, regression=False):
@@ -40,16 +50,7 @@ def test_every_block_trains_on_every_size(tmp_path, shape, block, rng):
 
 
 def test_it_learns_and_tests_on_rows_that_no_trial_saw(tmp_path, rng):
-    config = SPACE.sample(rng) | {
-        "block": {"_name": "plain"},
-        "head": {"_name": "global_average"},
-        "stages": 1,
-        "optimizer": "adam",
-        "learning_rate": 0.03,
-        "batch_norm": True,
-        "batch_size": 16,
-        "dropout": 0.0,
-    }
+    config = SPACE.sample(rng) | LEARNS
     evaluator = KerasEvaluator(
         "cnn_small", save(tmp_path / "x.npz", (8, 8)), epochs=20, patience=20
     )
@@ -68,8 +69,18 @@ def test_regression_gives_r2(tmp_path, rng):
 
 
 def test_classes_can_weigh_alike(tmp_path, rng):
-    data = save(tmp_path / "x.npz", (8, 8))
-    assert KerasEvaluator("cnn_small", data, epochs=1, balanced=True)(SPACE.sample(rng)).value >= 0
+    y = (np.arange(200) % 10 == 0).astype(np.int64)
+    x = np.ones((200, 4, 4), np.float32)  # tell nothing: what is learnt is how often a class is
+    np.savez(tmp_path / "x.npz", x_train=x, y_train=y)
+    config = SPACE.sample(rng) | LEARNS | {"batch_norm": False, "learning_rate": 0.01}
+    found = {}
+    for balanced in (False, True):
+        evaluator = KerasEvaluator(
+            "cnn_small", {"npz": tmp_path / "x.npz"}, "log_loss", epochs=5, balanced=balanced
+        )
+        found[balanced] = evaluator(config)
+    assert found[False].value < 0.4 < 0.55 < found[True].value  # entropies: 0.33 and 0.69
+    assert found[True].budget == found[False].budget | {"balanced": 1.0}
     numbers = save(tmp_path / "y.npz", (8, 8), regression=True)
     with pytest.raises(ValueError, match="balanced=True weighs classes"):
         KerasEvaluator("cnn_small", numbers, epochs=1, balanced=True)(SPACE.sample(rng))

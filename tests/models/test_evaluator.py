@@ -1,10 +1,11 @@
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from meta_nni.models import KerasEvaluator
+from meta_nni.models import KerasEvaluator, training
 
 
 @pytest.fixture
@@ -54,3 +55,22 @@ def test_the_value_is_the_metric_asked_for(table, metric, name):
 def test_settings_below_one_are_refused(table, name):
     with pytest.raises(ValueError, match=f"{name} is 0, expected 1 or more"):
         KerasEvaluator("autokeras_tabular", table, **{name: 0})({})
+
+
+@pytest.mark.parametrize(
+    ("target", "given", "expected"),
+    [("detection", None, 9), ("detection", 4, 4), ("classification", None, 3)],
+)
+def test_detection_is_not_stopped_while_its_rate_rises(table, monkeypatch, target, given, expected):
+    budgets = []
+
+    def fit(candidate, metric, budget, *rest):
+        budgets.append(budget)
+        raise training.Failure("stopped")
+
+    monkeypatch.setattr(training, "fit", fit)
+    evaluator = KerasEvaluator("mlp", table, epochs=9, patience=given)
+    monkeypatch.setattr(evaluator, "_problem", replace(evaluator.problem, target=target))
+    monkeypatch.setattr(evaluator, "_builder", lambda: lambda *given: None)
+    assert evaluator({}).reason == "stopped"
+    assert budgets[0].patience == expected

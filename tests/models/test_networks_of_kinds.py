@@ -1,10 +1,12 @@
 """Networks of texts, tables and sequences: every branch, both targets."""
 
+import keras
 import numpy as np
 import pytest
 
 from meta_nni.cli.spaces import shipped_spaces
 from meta_nni.models import KerasEvaluator
+from meta_nni.models.encoders import encode, pool
 
 pytestmark = pytest.mark.host
 
@@ -79,3 +81,18 @@ def test_categories_are_embedded_and_unknown_ones_are_taken(tmp_path, rng):
     assert result.value > 0.9
     new = np.array([[7.0, 0.0], [np.nan, 0.0]])
     assert np.isfinite(candidate.predict(candidate.transform(new))).all()
+
+
+@pytest.mark.parametrize("both_ways", [False, True])
+def test_the_last_step_of_each_direction_has_seen_all_steps(both_ways, rng):
+    encoder = {"_name": "recurrent", "cell": "gru", "units": 4, "bidirectional": both_ways}
+    inputs = keras.Input((6, 3))
+    model = keras.Model(inputs, pool("last", encode(encoder, inputs), both_ways=both_ways))
+    x = rng.normal(size=(1, 6, 3)).astype(np.float32)
+    changed = np.repeat(x, 6, axis=0)
+    changed[np.arange(6), np.arange(6)] += 1.0  # another step in each row
+    differs = np.abs(model.predict(changed, verbose=0) - model.predict(x, verbose=0)) > 1e-6
+    assert differs.shape == (6, 8 if both_ways else 4)
+    assert differs.any(axis=0).all()
+    assert differs[:, :4].any(axis=1).all()
+    assert differs[:, -4:].any(axis=1).all()

@@ -82,3 +82,38 @@ def test_classes_keep_their_shares_to_within_one_row(y, data):
     drawn = np.bincount(np.array(y)[rows], minlength=5)
     expected = np.bincount(y, minlength=5) * count / len(y)
     assert np.all(np.abs(drawn - expected) <= 1)
+
+
+def test_the_only_row_of_a_class_is_fitted(save):
+    y = np.array([0] * 49 + [1] * 47 + [2, 3, 4, 5])
+    data = save(np.arange(200.0).reshape(100, 2), y)
+    for seed in range(10):
+        problem = load_problem(data, seed=seed)
+        assert np.bincount(problem.y)[2:].tolist() == [1, 1, 1, 1]
+        assert len(problem.y_val) == 19
+
+
+def test_the_rows_of_classes_with_several_stay_the_same(labelled):
+    drawn = load_problem(labelled).x_val[:, 0] / 2
+    assert drawn.astype(int).tolist() == [
+        62,
+        58,
+        60,
+        74,
+        50,
+        78,
+        20,
+        32,
+        35,
+        31,
+        17,
+        24,
+        22,
+        14,
+        16,
+        9,
+        96,
+        89,
+        93,
+        91,
+    ]

@@ -97,6 +97,20 @@ def test_divergence_is_a_failure():
         fit(candidate, ACCURACY, BUDGET, ignore, lambda: 0.0)
 
 
+@pytest.mark.parametrize(
+    ("metric", "y_val", "expected"),
+    [
+        ("auc", np.ones(40, np.int64), "auc is undefined on the 40 rows .* one target only"),
+        ("r2", np.ones(40), "r2 is undefined on the 40 rows .* one target only"),
+        ("map_50", np.full((40, 1, 5), -1.0), "map_50 is undefined on the 40 rows .* no box"),
+    ],
+)
+def test_an_undefined_metric_is_no_divergence(metric, y_val, expected):
+    candidate = replace(make(), y_val=y_val)
+    with pytest.raises(Failure, match=expected):
+        fit(candidate, METRICS[metric], BUDGET, ignore, lambda: 0.0)
+
+
 def test_the_best_epoch_of_a_loss_is_the_smallest():
     fitted = fit(make(), METRICS["log_loss"], BUDGET, ignore, lambda: 0.0)
     assert fitted.curve[fitted.best_epoch] == min(fitted.curve)

@@ -20,7 +20,6 @@ from meta_nni.models.detection.targets import (
     assign_by_centre,
     assign_by_gaussian,
     assign_by_iou,
-    make_targets,
 )
 from meta_nni.models.problem import Problem
 from meta_nni.models.training import Candidate
@@ -66,8 +65,8 @@ def build(config: Config, problem: Problem, epochs: int, batch_size: int) -> Can
     transform = partial(resize, size=size)
     return Candidate(
         model=network,
-        x=transform(problem.x),
-        y=make_targets(problem.y, priors, num_classes, assign),
+        x=problem.x,  # as many rows as there are; `batches` resizes and targets those it draws
+        y=problem.y,
         x_val=transform(problem.x_val),
         y_val=problem.y_val,
         transform=transform,

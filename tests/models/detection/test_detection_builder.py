@@ -116,6 +116,7 @@ def test_a_small_detector_learns_squares_and_its_export_finds_the_same(tmp_path)
     keras.utils.set_random_seed(0)
     problem = problem_of(64, 24)
     candidate = build(SMALL, problem, epochs=15, batch_size=32)
+    assert candidate.x is problem.x  # no copies that training does not read
     untrained = average_precision(problem.y_val, candidate.predict(candidate.x_val))
     candidate.model.fit(candidate.batches, epochs=15, verbose=0)
     found = candidate.predict(candidate.x_val)

@@ -1,5 +1,6 @@
 """Suppression: TensorFlow's, and the same in Keras's operations."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -64,3 +65,17 @@ def test_raw_predictions_become_boxes_and_nan_stays_nan():
     assert (found[1, :, 0] == -1).all()
     raw[1, 0, 0] = np.nan
     assert np.isnan(decode(raw, priors, 2)).all()
+
+
+def test_a_crowded_scene_loses_no_object():
+    rng = np.random.default_rng(0)
+    left, top = np.meshgrid(np.arange(8) / 8, np.arange(5) / 8)  # 40 objects, each found 15 times
+    first = np.repeat(np.stack([left.ravel(), top.ravel()], axis=1), 15, axis=0)
+    corners = np.concatenate([first, first + 0.1], axis=1) + rng.normal(0, 0.002, (600, 4))
+    sure = np.repeat(np.linspace(0.95, 0.35, 40), 15) * rng.uniform(0.7, 1, 600)
+    scores = np.stack([sure, 0.02 * rng.random(600)], axis=1)[None].astype(np.float32)
+    corners = corners[None].astype(np.float32)
+    inputs = [keras.Input(array.shape[1:]) for array in (scores, corners)]
+    found = np.asarray(keras.Model(inputs, suppress_by_keras(*inputs))([scores, corners]))
+    assert (found[0, :, 1] > 0.2).sum() == 40
+    np.testing.assert_allclose(found, suppress(scores, corners), atol=1e-6)
