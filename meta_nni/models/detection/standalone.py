@@ -16,7 +16,7 @@ from meta_nni.models.detection.priors import Priors
 
 __all__ = ["standalone", "suppress"]
 
-_CANDIDATES = 1024  # best scores of an image that take part: 50 boxes, each found 20 times
+_CANDIDATES = 512  # best scores of an image that take part; the cost grows with their square
 _ROUNDS = 8  # boxes in a chain of which each suppresses the next
 
 

@@ -69,11 +69,11 @@ def test_raw_predictions_become_boxes_and_nan_stays_nan():
 
 def test_a_crowded_scene_loses_no_object():
     rng = np.random.default_rng(0)
-    left, top = np.meshgrid(np.arange(8) / 8, np.arange(5) / 8)  # 40 objects, each found 15 times
-    first = np.repeat(np.stack([left.ravel(), top.ravel()], axis=1), 15, axis=0)
-    corners = np.concatenate([first, first + 0.1], axis=1) + rng.normal(0, 0.002, (600, 4))
-    sure = np.repeat(np.linspace(0.95, 0.35, 40), 15) * rng.uniform(0.7, 1, 600)
-    scores = np.stack([sure, 0.02 * rng.random(600)], axis=1)[None].astype(np.float32)
+    left, top = np.meshgrid(np.arange(8) / 8, np.arange(5) / 8)  # 40 objects, each found 9 times
+    first = np.repeat(np.stack([left.ravel(), top.ravel()], axis=1), 9, axis=0)
+    corners = np.concatenate([first, first + 0.1], axis=1) + rng.normal(0, 0.002, (360, 4))
+    sure = np.repeat(np.linspace(0.95, 0.35, 40), 9) * rng.uniform(0.7, 1, 360)
+    scores = np.stack([sure, 0.02 * rng.random(360)], axis=1)[None].astype(np.float32)
     corners = corners[None].astype(np.float32)
     inputs = [keras.Input(array.shape[1:]) for array in (scores, corners)]
     found = np.asarray(keras.Model(inputs, suppress_by_keras(*inputs))([scores, corners]))
