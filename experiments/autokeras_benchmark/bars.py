@@ -32,21 +32,31 @@ def check(scores: Scores) -> list[Verdict]:
 
 def _means(scores: Scores, kind: str) -> Iterator[Verdict]:
     where = f"{kind or 'all'} tasks"
+    planned = [task for each, tasks in TASKS.items() if kind in ("", each) for task in tasks]
+    missing = len(planned) - len(scores.tasks(kind, COMPARED))
     hardest = _hardest(scores, kind, best_after(_FEW), best_after(_MANY))
     bar = f"best value after {_FEW} trials at least that of AutoKeras's best arm after {_MANY}"
-    yield _verdict(bar, where, hardest, at_least=True)
+    yield _verdict(bar, where, hardest, missing, at_least=True)
     hardest = _hardest(scores, kind, final_accuracy, final_accuracy)
-    yield _verdict("test accuracy better than AutoKeras's best arm", where, hardest)
+    yield _verdict("test accuracy better than AutoKeras's best arm", where, hardest, missing)
 
 
 def _verdict(
-    bar: str, where: str, found: tuple[Estimate, str] | None, at_least: bool = False
+    bar: str,
+    where: str,
+    found: tuple[Estimate, str] | None,
+    missing: int,
+    *,
+    at_least: bool = False,
 ) -> Verdict:
+    """Judges a mean over tasks; while some of them are missing the numbers are shown alone."""
     if found is None:
         return Verdict(bar, where, None, "not measured")
     gap, arm = found
-    holds = gap.mean >= 0 if at_least else gap.mean > 0
-    return Verdict(bar, where, holds, f"{signed(gap)} against {arm}")
+    numbers = f"{signed(gap)} against {arm}"
+    if missing:
+        return Verdict(bar, where, None, f"{numbers}; {missing} tasks are missing")
+    return Verdict(bar, where, gap.mean >= 0 if at_least else gap.mean > 0, numbers)
 
 
 def _hardest(

@@ -181,6 +181,10 @@ FOUND = {
 
 
 class TestBars:
+    @pytest.fixture(autouse=True)
+    def two_tasks(self, monkeypatch):
+        monkeypatch.setattr(bars, "TASKS", {"tabular": ("vehicle", "phoneme")})
+
     def judged(self, **changes):
         verdicts = bars.check(Scores(searches({**FOUND, **changes})))
         return {(v.bar.split()[0], v.bar.split()[-1], v.where): v for v in verdicts}
@@ -204,7 +208,15 @@ class TestBars:
         assert verdicts["test", "error", "vehicle"].holds
         assert not verdicts["test", "error", "phoneme"].holds
 
-    def test_nothing_is_said_of_what_is_not_measured(self):
+    def test_nothing_is_judged_while_tasks_are_missing(self, monkeypatch):
+        monkeypatch.setattr(bars, "TASKS", problem.TASKS)
+        found = self.judged()["test", "arm", "all tasks"]
+        assert found.holds is None
+        assert found.numbers.startswith("+0.100 ± 0.000 (n = 2) against greedy")
+        assert found.numbers.endswith("; 8 tasks are missing")
+
+    def test_nothing_is_said_of_what_is_not_measured(self, monkeypatch):
+        monkeypatch.setattr(bars, "TASKS", problem.TASKS)
         assert self.judged()["test", "arm", "image tasks"].holds is None
         found = searches(FOUND, seeds=1)
         assert bars.check(Scores(found))[-1].holds is None
