@@ -24,7 +24,9 @@ from meta_nni.trial import Config
 
 __all__ = ["LEFT_OUT", "AutoKerasSpace", "to_nni"]
 
-LEFT_OUT = ("pretrained", "imagenet_size", "zoom_factor")
+_WITHOUT_EFFECT = "zoom_factor"
+
+LEFT_OUT = ("pretrained", "imagenet_size", _WITHOUT_EFFECT)
 """Hyperparameters that keep AutoKeras's default: weights to download, thirty times the cost
 of the same network, and one that does nothing in AutoKeras 3.0.0."""
 
@@ -37,9 +39,12 @@ class AutoKerasSpace(KerasTunerSpace):
 
     Attributes:
         names: Canonical names of blocks by AutoKeras's, where they differ.
+        left_out: What every config has of hyperparameters that are not searched, by
+            AutoKeras's names.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -57,7 +62,7 @@ class AutoKerasSpace(KerasTunerSpace):
         names = _canonical_names(blocks)
         space = SearchSpace.from_nni(_as_shipped(to_nni(hyperparameters.space, names)))
         whole = {_renamed(name, names) for name in integers(hyperparameters)}
-        return cls(space, whole, names)
+        return cls(space, whole, names, _left_out(hyperparameters.space))
 
     def to_values(self, config: Config) -> dict[str, Any]:
         """Returns AutoKeras's values of a config, by AutoKeras's names."""
@@ -68,8 +73,11 @@ class AutoKerasSpace(KerasTunerSpace):
         """Returns the config of AutoKeras's values.
 
         Raises:
-            ValueError: They are not of this space.
+            ValueError: They are not of this space, such as those of weights to download.
         """
+        for name, value in self.left_out.items():
+            if values.get(name, value) != value and _leaf(name) != _WITHOUT_EFFECT:
+                raise ValueError(f'"{name}" is {values[name]!r}, which is not searched')
         return super().to_config({_renamed(name, self.names): v for name, v in values.items()})
 
 
@@ -91,7 +99,7 @@ def to_nni(
         for each in hyperparameters
         if each.name.endswith(("/num_blocks", "/num_layers")) and _leaf(each.name) not in LEFT_OUT
     }
-    defaults = {each.name: each.default for each in hyperparameters if _is_left_out(each.name)}
+    defaults = _left_out(hyperparameters)
     entries = []
     for each in hyperparameters:
         if _is_left_out(each.name):
@@ -103,6 +111,10 @@ def to_nni(
         conditions |= _counted(each.name, numbers)
         entries.append(read_entry(each, conditions))
     return _renamed_spec(nest(entries, {}, frozenset()), names or {})
+
+
+def _left_out(hyperparameters: Sequence[Any]) -> dict[str, Any]:
+    return {each.name: each.default for each in hyperparameters if _is_left_out(each.name)}
 
 
 def _is_left_out(name: str) -> bool:

@@ -45,6 +45,17 @@ def test_a_task_has_the_space_that_ships(kind, target, rng):
         assert space.to_config(hyperparameters.values) == config
 
 
+def test_what_is_not_searched_is_of_no_config(rng):
+    """A project that AutoKeras's tuner began has weights from ImageNet among its trials."""
+    graph = prepared(ak.ImageClassifier(tuner=NoTuner), rows("image"), targets("classification"))
+    known, space = explored(graph)
+    values = complete(space.to_values(space.space.sample(rng)), known)
+    (name, *_) = (name for name in space.left_out if name.endswith("imagenet_size"))
+    assert space.to_config({**values, name: space.left_out[name]})
+    with pytest.raises(ValueError, match=r'imagenet_size" is True, which is not searched'):
+        space.to_config({**values, name: True})
+
+
 def test_sizes_are_those_of_the_models(rng):
     graph = prepared(
         ak.StructuredDataClassifier(tuner=NoTuner), rows("tabular"), targets("classification")
