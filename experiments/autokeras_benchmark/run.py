@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _parse(arguments)
     folder = options.results / setting(options.samples, options.epochs_factor)
     done = report.read(folder, digest(shipped_knowledge()), options.arms)
-    _check_settings(done, options)
+    _refuse_others(folder, done.values(), options)
     jobs = [job for job in _planned(options) if job not in done]
     print(f"{len(done)} searches are done, {len(jobs)} to be run", flush=True)
     with tempfile.TemporaryDirectory(prefix="autokeras-benchmark-") as scratch:
@@ -74,16 +74,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     report.main(["--results", str(options.results), "--output", str(options.output)])
 
 
-def _check_settings(done: Mapping[Job, Mapping[str, Any]], options: argparse.Namespace) -> None:
-    """Refuses results of other settings: the report would mix what does not compare."""
+def _refuse_others(
+    folder: Path, done: Iterable[Mapping[str, Any]], options: argparse.Namespace
+) -> None:
+    """Refuses searches of more or fewer trials or seconds, which are no part of a folder's name."""
     wanted = {"trials": options.trials, "seconds_per_trial": options.seconds}
-    for job, record in done.items():
-        found = {name: record[name] for name in wanted}
-        if found != wanted:
-            raise SystemExit(
-                f"{options.results} holds {job} with {found}, expected {wanted}; call with those, "
-                "or give another --results"
-            )
+    found = ({"settings": {name: record[name] for name in wanted}} for record in done)
+    records.refuse_others(folder, found, wanted)
 
 
 def setting(samples: int | None, epochs_factor: int) -> str:

@@ -54,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cells = [Job("data", SOURCES, name, n) for n in range(options.cells) for name in DATA_SETS]
     grid = itertools.product(range(options.seeds), DATA_SETS, options.arms)
     jobs = cells + [Job("data", arm, name, seed) for seed, name, arm in grid]
-    _check_settings(options)
+    known = records.read(options.results, [SOURCES, *DATA_ARMS])
+    records.refuse_others(options.results, known.values(), _settings(options))
     failures = 0
     for number, job in enumerate(jobs, start=1):
         if job not in records.read(options.results, [job.arm]):
@@ -85,17 +86,6 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=HERE)
     parser.add_argument("--job", help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
-
-
-def _check_settings(options: argparse.Namespace) -> None:
-    """Refuses results of other settings: the report would mix what does not compare."""
-    wanted = _settings(options)
-    for job, record in records.read(options.results, [SOURCES, *DATA_ARMS]).items():
-        if record["settings"] != wanted:
-            raise SystemExit(
-                f"{options.results} holds {job} with the settings {record['settings']}, expected "
-                f"{wanted}; call with those, or give another --results"
-            )
 
 
 def _settings(options: argparse.Namespace) -> dict[str, Any]:

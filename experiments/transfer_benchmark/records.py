@@ -104,5 +104,5 @@ def refuse_others(place: Path, rows: Iterable[Row], settings: Mapping[str, Any])
         if row.get("settings") != settings:
             raise SystemExit(
                 f"{place} holds a row with the settings {row.get('settings')}, expected "
-                f"{settings}; move it away, and what it holds is run again"
+                f"{settings}; call with those, or move it away, and what it holds is run again"
             )

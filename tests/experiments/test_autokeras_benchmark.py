@@ -272,7 +272,7 @@ class TestRun:
         command = ["--data", ".", "--tasks", "vehicle", "--seeds", "1", "--arms", "meta"]
         command += ["--results", str(tmp_path), "--output", str(tmp_path)]
         run.main(command)
-        with pytest.raises(SystemExit, match=r"holds Job.*'trials': 12.*expected .*--results"):
+        with pytest.raises(SystemExit, match=r"'trials': 12.*expected .*call with those"):
             run.main([*command, *other])
         assert len(asked) == 1
 

@@ -177,10 +177,12 @@ def test_a_job_does_not_know_its_target_and_trains_what_it_found_anew(options, m
 
 
 def test_results_of_other_settings_are_refused(options):
-    data._check_settings(options)
-    options.samples = 2000
-    with pytest.raises(SystemExit, match=r"'samples': 8.*expected.*'samples': 2000.*--results"):
-        data._check_settings(options)
+    command = ["--data", str(options.data), "--seeds", "0", "--output", str(options.output)]
+    command += ["--results", str(options.results), "--seconds", "100", "--cells", "4"]
+    command += ["--child-epochs", "1", "--retrain-epochs", "2"]
+    assert data.main([*command, "--samples", "8"]) == 0  # nothing is left to be run
+    with pytest.raises(SystemExit, match=r"'samples': 8.*expected.*'samples': 2000"):
+        data.main([*command, "--samples", "2000"])
 
 
 def results(num_seeds=2, **accuracies):
