@@ -26,8 +26,7 @@ class Measured:
 
     def __init__(self, file: Path, settings: Mapping[str, Any]) -> None:
         self._file, self._settings = file, settings
-        self._rows = dict(records.read_rows(file, lambda row: (row["data_set"], row["key"])))
-        records.refuse_others(file, self._rows.values(), settings)
+        self._read()
 
     def get(self, data_set: DataSet, config: Config) -> Result:
         """Returns what a config gives on a data set, measured if it was not before.
@@ -36,6 +35,8 @@ class Measured:
             ValueError: The file has another config by the same key.
         """
         place = (data_set.name, data_set.space.key(config))
+        if place not in self._rows:
+            self._read()  # another process may have measured it
         if place not in self._rows:
             self._rows[place] = self._append(*place, config, data_set.measure(config))
         row = self._rows[place]
@@ -47,6 +48,11 @@ class Measured:
         """All values measured on a data set."""
         found = [row["value"] for (of, _), row in self._rows.items() if of == name]
         return [value for value in found if value is not None]
+
+    def _read(self) -> None:
+        rows = records.read_rows(self._file, lambda row: (row["data_set"], row["key"]))
+        self._rows = dict(rows)
+        records.refuse_others(self._file, self._rows.values(), self._settings)
 
     def _append(self, name: str, key: str, config: Config, result: Result) -> dict[str, Any]:
         row = {

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import time
 import zlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +30,7 @@ from meta_nni.controllers import Controller, MetaController, RandomController
 from meta_nni.policy.neural import NeuralPolicy
 from meta_nni.trial import History, Run, Trial
 
-__all__ = ["main", "search"]
+__all__ = ["Comparison", "main", "search"]
 
 HERE = Path(__file__).parent
 
@@ -39,52 +43,78 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--kind", choices=KINDS, required=True)
     parser.add_argument("--data", type=Path, required=True, help="folder of the data sets")
     parser.add_argument("--seeds", type=int, default=3, help="0 to this, exclusive (default 3)")
+    parser.add_argument("--workers", type=int, default=1, help="processes (default 1)")
     parser.add_argument("--results", type=Path, default=HERE / "results")
+    parser.add_argument("--output", type=Path, default=HERE, help="folder of results.md")
     options = parser.parse_args(arguments)
     folder = options.results / options.kind
-    scratch = Path(tempfile.gettempdir()) / "meta-nni-warm-start"
-    names = KINDS[options.kind].data_sets
-    data_sets = {n: DataSet(options.kind, n, options.data, scratch) for n in names}
-    measured = Measured(folder / "measured.jsonl", KINDS[options.kind].settings)
     done, settings = records.read(folder, report.ARMS), of_search(options.kind)
     records.refuse_others(folder, done.values(), settings)
+    comparison = Comparison(options.kind, options.data, folder)
+    names = KINDS[options.kind].data_sets
+    runs = [(seed, name) for seed in range(options.seeds) for name in names]
     jobs = [
         job
-        for seed in range(options.seeds)
-        for name in names
+        for seed, name in runs
         for arm in report.ARMS
         if (job := Job(options.kind, arm, name, seed)) not in done
     ]
-    for number, job in enumerate(jobs, start=1):
-        began = time.monotonic()
-        curve = _run(job, data_sets, measured)
-        found = {"trials": len(curve), "values": curve, "settings": settings}
-        records.append(folder, {**job._asdict(), **found})
-        best = max((value for value in curve if value is not None), default=None)
-        took = time.monotonic() - began
-        print(
-            f"{number}/{len(jobs)} {job.task} {job.arm} {job.seed}: {best}, {took:.0f} s",
-            flush=True,
-        )
-    report.main(["--results", str(options.results), "--output", str(HERE)])
+    with ProcessPoolExecutor(options.workers, get_context("spawn")) as pool:
+        if options.workers > 1 and jobs:  # else several would measure the same at once
+            list(pool.map(comparison.source, *zip(*runs, strict=True)))
+        for number, curve in enumerate(pool.map(comparison.run, jobs), start=1):
+            best = max((value for value in curve if value is not None), default=None)
+            print(f"{number}/{len(jobs)} {jobs[number - 1]}: {best}", flush=True)
+    report.main(["--results", str(options.results), "--output", str(options.output)])
 
 
-def _run(job: Job, data_sets: dict[str, DataSet], measured: Measured) -> list[float | None]:
-    """The values of a search's trials, in order; None where one failed."""
-    sources = [
-        search(
-            data_set, data_set.run(f"{name}-{job.seed}"), RandomController(), (), job.seed, measured
-        )
-        for name, data_set in data_sets.items()
-        if name != job.task
-    ]
-    data_set = data_sets[job.task]
-    run = data_set.run(f"new-{job.seed}")
-    known = () if job.arm == "cold" else sources
-    with tempfile.TemporaryDirectory() as folder:
-        controller = _CONTROLLERS[job.arm](data_set, known, Path(folder))
-        history = search(data_set, run, controller, known, job.seed, measured)
-    return [trial.value for trial in history.trials]
+@dataclass(frozen=True)
+class Comparison:
+    """The searches of a kind; each of several processes may run some.
+
+    Attributes:
+        kind: One of `KINDS`.
+        data: Folder of the data sets.
+        folder: Where results are kept.
+    """
+
+    kind: str
+    data: Path
+    folder: Path
+
+    def run(self, job: Job) -> list[float | None]:
+        """Runs and records a search: the values of its trials, in order; None where one failed."""
+        others = (name for name in KINDS[self.kind].data_sets if name != job.task)
+        sources = [self.source(job.seed, name) for name in others]
+        data_set, known = self._data_set(job.task), () if job.arm == "cold" else sources
+        with tempfile.TemporaryDirectory() as folder:
+            controller = _CONTROLLERS[job.arm](data_set, known, Path(folder))
+            new = data_set.run(f"new-{job.seed}")
+            history = search(data_set, new, controller, known, job.seed, self._measured)
+        curve = [trial.value for trial in history.trials]
+        found = {"trials": len(curve), "values": curve, "settings": of_search(self.kind)}
+        records.append(self.folder, {**job._asdict(), **found})
+        return curve
+
+    def source(self, seed: int, name: str) -> History:
+        """The experience with a data set: a random search."""
+        data_set = self._data_set(name)
+        run = data_set.run(f"{name}-{seed}")
+        return search(data_set, run, RandomController(), (), seed, self._measured)
+
+    @property
+    def _measured(self) -> Measured:
+        return Measured(self.folder / "measured.jsonl", KINDS[self.kind].settings)
+
+    def _data_set(self, name: str) -> DataSet:
+        scratch = Path(tempfile.gettempdir()) / "meta-nni-warm-start"
+        return _data_set(self.kind, name, self.data, scratch)
+
+
+@cache
+def _data_set(*of: Any) -> DataSet:
+    """Reads the rows of a data set once in a process."""
+    return DataSet(*of)
 
 
 def _meta(data_set: DataSet, sources: Sequence[History], folder: Path) -> Controller:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -106,7 +107,9 @@ class DataSet:
         file = self.scratch / f"{self.name}.npz"
         if not file.exists():
             self.scratch.mkdir(parents=True, exist_ok=True)
-            np.savez_compressed(file, **make(self.name, self.folder / "image"))
+            part = file.with_name(f"{self.name}-{os.getpid()}.npz")  # others may read the file
+            np.savez_compressed(part, **make(self.name, self.folder / "image"))
+            part.replace(file)
         return {"npz": str(file)}
 
     @cached_property

@@ -7,6 +7,7 @@ from experiments.transfer_benchmark import records
 from experiments.transfer_benchmark.records import Job
 from experiments.warm_start import report, run
 from experiments.warm_start.measured import Measured
+from experiments.warm_start.tasks import KINDS, Kind
 from meta_nni.controllers import RandomController
 from meta_nni.space import SearchSpace
 from meta_nni.task import Task
@@ -64,6 +65,34 @@ def test_what_was_measured_after_a_kill_is_found_again(tmp_path):
     for _ in range(2):
         Measured(file, SETTINGS).get(data_set, {"x": 2})
     assert data_set.asked == [1, 2]
+
+
+def test_what_another_process_measured_is_not_measured_again(tmp_path):
+    here, there = (Measured(tmp_path / "measured.jsonl", SETTINGS) for _ in range(2))
+    data_set = Scripted()
+    assert here.get(data_set, {"x": 1}) == there.get(data_set, {"x": 1})
+    assert data_set.asked == [1]
+
+
+def test_a_comparison_records_a_search_once_its_sources_are_measured(tmp_path, monkeypatch):
+    data_sets = {}
+
+    def data_set(kind, name, data, scratch):
+        data_sets.setdefault(name, Scripted()).name = name
+        return data_sets[name]
+
+    kind = Kind("scripted", ("a", "b"), SETTINGS)
+    kind.__dict__["searched"] = Scripted.space
+    monkeypatch.setitem(KINDS, "scripted", kind)
+    monkeypatch.setattr(run, "_data_set", data_set)
+    monkeypatch.setattr(run.search, "__defaults__", (3,))
+    curve = run.Comparison("scripted", tmp_path, tmp_path).run(Job("scripted", "portfolio", "a", 1))
+    assert len(data_sets["b"].asked) == 3
+    assert len(curve) == 3
+    assert (
+        records.read(tmp_path, ["portfolio"])[Job("scripted", "portfolio", "a", 1)]["values"]
+        == curve
+    )
 
 
 def test_measurements_and_searches_of_other_settings_are_refused(tmp_path):
