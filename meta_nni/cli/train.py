@@ -33,7 +33,13 @@ _NUM_NAMED = 8  # tasks that the last line names
 
 def add_command(verbs: Commands) -> None:
     """Adds the verb."""
-    parser = verbs.add_parser("train", help="learn from a store for a search space")
+    parser = verbs.add_parser(
+        "train",
+        help="learn from a store for a search space",
+        description="Trains the network that proposes and predicts configs of a space on all "
+        "earlier runs that share a parameter with it. Its checkpoint lies beside the store, "
+        "where searches find it; training again goes on from there.",
+    )
     parser.add_argument(
         "--space",
         required=True,
