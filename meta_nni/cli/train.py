@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import json
 import os
-import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from meta_nni.cli.arguments import CommandError, Commands, add_store
 from meta_nni.cli.numbers import seconds, seed
-from meta_nni.cli.progress import ProgressBar
 from meta_nni.cli.spaces import named_space
 from meta_nni.cli.text import shown
 from meta_nni.knowledge import shipped_knowledge
@@ -121,12 +119,13 @@ def _trained(
     path: Path,
     arguments: argparse.Namespace,
 ) -> NeuralPolicy:
+    from meta_nni.cli.progress import ProgressBar
     from meta_nni.controllers.fidelity import at_full_budget
     from meta_nni.policy.neural import NeuralPolicy
 
     histories = [at_full_budget(history) for history in histories]
     try:
-        with ProgressBar("training", time.monotonic, arguments.seconds) as bar:
+        with ProgressBar("training") as bar:
             return NeuralPolicy.train(
                 space,
                 histories,
