@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from meta_nni.cli.arguments import CommandError, Commands, add_store
 from meta_nni.cli.numbers import seconds, seed
+from meta_nni.cli.quiet import load_keras
 from meta_nni.cli.spaces import named_space
 from meta_nni.cli.text import shown
 from meta_nni.knowledge import shipped_knowledge
@@ -67,7 +67,7 @@ def _train(arguments: argparse.Namespace) -> None:
     with contextlib.closing(ExperienceStore.open(arguments.store, create=False)) as store:
         histories = _sources(store, space, arguments.knowledge)
         path = checkpoint_path(store.name, space)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's greetings break the bar
+    load_keras()  # its greetings would break the bar
     from meta_nni.checkpoint import CheckpointError
     from meta_nni.policy.neural import NeuralPolicy
 

@@ -74,6 +74,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakePolicy]:
         module = ModuleType(name)
         vars(module).update(attributes)
         monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr(train, "load_keras", lambda: None)
     monkeypatch.setattr(FakePolicy, "calls", [])
     return FakePolicy
 
