@@ -191,6 +191,7 @@ class TestStrategyTuner:
         assert not dispatcher.tuner._thread.is_alive()
         history = ExperienceStore.open(tmp_path / "e.db").history("nni-experiment")
         assert [trial.state for trial in history.trials] == ["lost"]
+        assert report_path(str(tmp_path / "e.db"), history).exists()
 
     def test_an_error_of_the_strategy_is_reported(self, tuner):
         explorer = tuner("meta", data=None)
