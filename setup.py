@@ -15,6 +15,7 @@ CORE = [
     "platformdirs>=4",
     "threadpoolctl>=3",
     "packaging>=23",
+    "tqdm>=4.60",
 ]
 NNI = [
     "nni==3.0",

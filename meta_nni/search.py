@@ -23,7 +23,7 @@ from meta_nni.space import SpaceError
 from meta_nni.store import ExperienceStore
 from meta_nni.trial import Config, History, Result, Run, Suggestion, Trial
 
-__all__ = ["KNOWLEDGE", "Search", "SearchError", "SpaceExhausted"]
+__all__ = ["KNOWLEDGE", "Search", "SearchError", "SpaceExhausted", "ended_reason"]
 
 KNOWLEDGE = ("shipped", "none")
 """Experience besides the store's: the package's own, or none."""
@@ -220,8 +220,7 @@ class Search:
         Raises:
             SearchError: if the id was never asked for.
         """
-        how = "ended" if success else "failed or was stopped"
-        reason = f"the trial {how} without reporting a result"
+        reason = ended_reason(success)
         with self._lock:
             trial_id = self._row(host_id)
             if self._trials[trial_id].result is None:
@@ -229,11 +228,16 @@ class Search:
                 self._trials[trial_id] = self._trials[trial_id].with_result(Result.failed(reason))
                 self._resolve(trial_id)
 
-    def adopt(self, config: Config, result: Result) -> None:
+    def adopt(self, config: Config, result: Result, source: str = "imported") -> None:
         """Records a result that this session did not ask for.
 
         It belongs to the run's trial of that config, since no two have the same, and is
         a new trial where there is none.
+
+        Args:
+            config: What was measured.
+            result: The outcome.
+            source: Where a new trial's config comes from.
 
         Raises:
             SpaceError: if the config does not belong to the space.
@@ -242,8 +246,8 @@ class Search:
             trial_id = self._by_key.get(self.run.space.key(config))
             if trial_id is None:
                 number = len(self._trials)
-                trial_id = self._new_id(f"imported-{number}")
-                self._add([Trial(trial_id, number, Suggestion(config, "imported"))])
+                trial_id = self._new_id(f"{source}-{number}")
+                self._add([Trial(trial_id, number, Suggestion(config, source))])
             self._finish(trial_id, result)
 
     def running_again(self, configs: Sequence[Config]) -> None:
@@ -293,6 +297,12 @@ class Search:
         """Awaits a trial again, also one that was lost: a controller sees it as pending."""
         self._store.mark(self.run.run_id, trial_id, state)
         self._trials[trial_id] = replace(self._trials[trial_id], state=state)
+
+
+def ended_reason(success: bool) -> str:
+    """Returns why a trial that reported nothing has no value; `success` as the host says."""
+    how = "ended" if success else "failed or was stopped"
+    return f"the trial {how} without reporting a result"
 
 
 def _light(trial: Trial) -> Trial:

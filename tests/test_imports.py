@@ -48,7 +48,7 @@ LIBRARIES = {
     | {"matplotlib", "networkx", "PIL", "pycocotools"},
     "hosts": CORE
     | {"autokeras", "keras", "keras_tuner", "nni", "packaging", "psutil"}
-    | {"sklearn", "tensorflow", "tree"},
+    | {"sklearn", "tensorflow", "tqdm", "tree"},
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -81,7 +81,7 @@ def parse() -> argparse.Namespace:
 
 def watch(search: OneShotSearch, evaluator: KerasEvaluator, args: argparse.Namespace) -> Found:
     """Runs a search with a progress bar, whose loss is the error of the derived config."""
-    with ProgressBar(f"searching {search.space}", time.monotonic) as progress:
+    with ProgressBar(f"searching {search.space}") as progress:
 
         def report(epoch: int, epochs: int, accuracy: float) -> None:
             progress(epoch, epochs, 1 - accuracy)

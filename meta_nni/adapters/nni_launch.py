@@ -41,12 +41,17 @@ def mended(environment: Mapping[str, str]) -> dict[str, str]:
     return {**environment, "NODE_OPTIONS": f"{theirs} {ours}".strip()}
 
 
-def run_nnictl(arguments: Sequence[str], on_listening: Callable[[], None] = lambda: None) -> None:
+def run_nnictl(
+    arguments: Sequence[str], on_listening: Callable[[], None] = lambda: None
+) -> str | None:
     """Does what nnictl does, with a mended manager and more patience on a busy machine.
 
     Args:
         arguments: Of nnictl, such as `["create", "--config", "config.yml"]`.
         on_listening: Called when the manager listens.
+
+    Returns:
+        The id of the experiment that it started; None if it started none.
 
     Raises:
         SystemExit: nnictl refuses, or does not know the arguments; it has said why.
@@ -59,8 +64,9 @@ def run_nnictl(arguments: Sequence[str], on_listening: Callable[[], None] = lamb
     os.environ.update(mended(environment))
     sys.argv = ["nnictl", *arguments]
     try:
-        with _mended_check(on_listening):
+        with _mended_check(on_listening) as ids:
             nnictl.parse_args()
+        return ids[0] if ids else None
     finally:
         sys.argv = argv
         os.environ.clear()
@@ -68,14 +74,20 @@ def run_nnictl(arguments: Sequence[str], on_listening: Callable[[], None] = lamb
 
 
 @contextmanager
-def _mended_check(on_listening: Callable[[], None]) -> Iterator[None]:
-    """Has nnictl wait longer for the manager, and find out whose manager answers."""
+def _mended_check(on_listening: Callable[[], None]) -> Iterator[list[str]]:
+    """Has nnictl wait longer for the manager, and find out whose manager answers.
+
+    Yields:
+        The ids of the experiments that it starts.
+    """
     from nni.experiment import launcher
 
     start, check = launcher._start_rest_server, launcher._check_rest_server
     started: list[Any] = []
+    ids: list[str] = []
 
     def start_and_note(nni_manager_args: Any, run_mode: Any) -> Any:
+        ids.append(nni_manager_args.experiment_id)
         started.append(start(nni_manager_args, run_mode))
         return started[-1]
 
@@ -91,6 +103,6 @@ def _mended_check(on_listening: Callable[[], None]) -> Iterator[None]:
 
     launcher._start_rest_server, launcher._check_rest_server = start_and_note, check_whose
     try:
-        yield
+        yield ids
     finally:
         launcher._start_rest_server, launcher._check_rest_server = start, check

@@ -162,6 +162,11 @@ class TunerEngine(ExecutionEngine):  # type: ignore[misc]
         if parameter_id in self._models:
             self._conclude(self._models[parameter_id], reported)
 
+    def config(self, parameter_id: int) -> Config | None:
+        """Returns what was proposed by this id; None if it is not of this session."""
+        model = self._models.get(parameter_id)
+        return None if model is None else self._samples.to_config(model.sample)
+
     def end(self, parameter_id: int, success: bool) -> None:
         """Passes on that a trial is over, in case it reported nothing itself."""
         if parameter_id in self._models:

@@ -24,11 +24,13 @@ from nni.tuner import Tuner
 from meta_nni.adapters.nni_import import read_import
 from meta_nni.adapters.nni_nas_space import JsonModelSpace, Samples
 from meta_nni.adapters.nni_process import enter_trial_folder, recovered_configs, reported
-from meta_nni.adapters.nni_result import to_final
+from meta_nni.adapters.nni_result import from_final, to_final
 from meta_nni.adapters.nni_strategy import MetaStrategy
 from meta_nni.adapters.nni_strategy_engine import TunerEngine
+from meta_nni.adapters.nni_strategy_record import RECORDED, StrategyRecord
+from meta_nni.search import ended_reason
 from meta_nni.space import SearchSpace, SpaceError
-from meta_nni.trial import Config
+from meta_nni.trial import Config, Result
 
 __all__ = ["STRATEGIES", "StrategyTuner"]
 
@@ -56,6 +58,8 @@ _ARGUMENTS = {
     "grid_search": ["shuffle", "dedup", "seed"],
 }
 
+_SHARED = ("seed", "optimize_mode")  # arguments of strategies that a run has, too
+
 _EXIT_SECONDS = 10.0  # NNI waits half a minute for a tuner to end
 
 _log = logging.getLogger(__name__)
@@ -78,11 +82,13 @@ class StrategyTuner(Tuner):  # type: ignore[misc]
     NNI's own strategies maximize; "tpe" minimizes with `optimize_mode: minimize`. After a
     resume they begin anew and are answered from what was measured, so that they go on as
     before if they have a seed; "meta" goes on from the store. Nested choices are flat to
-    them: what is not active has a value that changes nothing.
+    them: what is not active has a value that changes nothing. Whichever strategy it is, the
+    store keeps what was measured, and the end leaves a report.
 
     Args:
         strategy: "meta", "regularized_evolution", "tpe", "random" or "grid_search".
-        arguments: Those of the strategy; for "meta" those of `MetaTuner`.
+        arguments: Those of `MetaTuner` for "meta"; for the others those of the strategy, and of
+            `MetaTuner` store, task, data and recipe.
 
     Raises:
         ValueError, TypeError: naming the argument, what came and what was expected.
@@ -92,13 +98,13 @@ class StrategyTuner(Tuner):  # type: ignore[misc]
         enter_trial_folder()
         if strategy not in STRATEGIES:
             raise ValueError(f"strategy is {strategy!r}, {_expected(strategy, STRATEGIES)}")
-        known = _ARGUMENTS.get(strategy)
-        for name in arguments:
-            if known is not None and name not in known:
-                raise ValueError(
-                    f"strategy {strategy!r} has no argument {name!r}, {_expected(name, known)}"
-                )
         self._name = strategy
+        self._record: StrategyRecord | None = None
+        if strategy in _ARGUMENTS:
+            _refuse_unknown(strategy, arguments)
+            kept = {name: arguments.pop(name) for name in RECORDED if name in arguments}
+            kept |= {name: arguments[name] for name in _SHARED if name in arguments}
+            self._record = StrategyRecord(strategy, kept)
         self._strategy = STRATEGIES[strategy](**arguments)
         self._engine: TunerEngine | None = None
         self._space: SearchSpace | None = None
@@ -116,6 +122,8 @@ class StrategyTuner(Tuner):  # type: ignore[misc]
             if self._space is None:
                 self._check(space)
                 self._space, self._engine = space, TunerEngine(Samples(space))
+                if self._record is not None:
+                    self._record.update_search_space(search_space)
             elif space != self._space:
                 raise SpaceError(
                     "the search space changed, expected the one that the experiment began with; "
@@ -179,13 +187,20 @@ class StrategyTuner(Tuner):  # type: ignore[misc]
     ) -> None:
         """Tells the strategy a result. Only the id says whose it is: see `MetaTuner`."""
         with reported():
+            self._keep(parameter_id, from_final(value)[0])
             self._opened.report(parameter_id, value)
 
     def trial_end(self, parameter_id: int | None, success: bool, **kwargs: Any) -> None:
         """Tells the strategy that a trial is over, in case it reported nothing itself."""
         if parameter_id is not None:  # None: a trial that the user added on NNI's page
             with reported():
+                self._keep(parameter_id, Result.failed(ended_reason(success)))
                 self._opened.end(parameter_id, success)
+
+    def _keep(self, parameter_id: int, result: Result) -> None:
+        config = self._opened.config(parameter_id)
+        if self._record is not None and config is not None:
+            self._record.keep(config, result)
 
     def import_data(self, data: Sequence[Mapping[str, Any]]) -> None:
         """Takes note of earlier results, and passes on those of trials that NNI ran again."""
@@ -198,6 +213,8 @@ class StrategyTuner(Tuner):  # type: ignore[misc]
             for entry in imported:
                 # Better measured once more than attributed to the wrong config.
                 if entry.is_certain:
+                    if self._record is not None:
+                        self._record.keep(entry.config, entry.result)
                     engine.know(entry.config, to_final(entry.result, entry.config, None))
 
     def _on_exit(self) -> None:
@@ -205,6 +222,17 @@ class StrategyTuner(Tuner):  # type: ignore[misc]
         if self._engine is not None and self._thread is not None:
             self._engine.shutdown()
             self._thread.join(_EXIT_SECONDS)
+        if self._record is not None:
+            self._record._on_exit()
+
+
+def _refuse_unknown(strategy: str, arguments: Mapping[str, Any]) -> None:
+    known = [*_ARGUMENTS[strategy], *RECORDED]
+    for name in arguments:
+        if name not in known:
+            raise ValueError(
+                f"strategy {strategy!r} has no argument {name!r}, {_expected(name, known)}"
+            )
 
 
 def _expected(name: Any, known: Collection[str]) -> str:

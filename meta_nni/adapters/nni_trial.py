@@ -40,7 +40,8 @@ def run_trial(
             the result. What it raises is reported as the reason of a failure.
         max_seconds: Of the evaluation; then the process ends. None is no limit.
         max_memory_mb: Most private memory of the process, in 2**20 bytes; allocations
-            beyond it fail. Not what lies on a GPU. None is no limit.
+            beyond it fail. Not what lies on a GPU, whose framework takes 1 to 4 GB of the
+            process; what does not fit on the GPU fails by itself. None is no limit.
 
     Raises:
         ValueError: if a limit is not above 0.

@@ -143,9 +143,9 @@ class MetaTuner(Tuner):  # type: ignore[misc]
                     "began with: start a new experiment, which learns from this one's results"
                 )
 
-    def _open(self, space: SearchSpace) -> Search:
+    def _run(self, space: SearchSpace) -> Run:
         given = self._arguments
-        run = Run(
+        return Run(
             self._run_id,
             self._task(),
             space,
@@ -154,6 +154,9 @@ class MetaTuner(Tuner):  # type: ignore[misc]
             environment=environment(),
             extra=given.aims,
         )
+
+    def _open(self, space: SearchSpace) -> Search:
+        given, run = self._arguments, self._run(space)
         network = first_checkpoint(given.store.name, space, given.knowledge)
         count = counter(given.space, space, given.data, given.aims)
         controller = make(given.controller, network, count)

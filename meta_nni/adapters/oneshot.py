@@ -19,6 +19,7 @@ from meta_nni.oneshot import CellSpace, Found, OneShotSearch, start_of
 from meta_nni.oneshot.search import Report
 from meta_nni.oneshot.space import Start
 from meta_nni.policy.neural import NeuralPolicy
+from meta_nni.report import leave_report
 from meta_nni.space import SearchSpace
 from meta_nni.store import ExperienceStore
 from meta_nni.task import Task
@@ -38,7 +39,7 @@ def search_from_store(
     task: str,
     report: Report = lambda epoch, epochs, accuracy: None,
 ) -> tuple[Found, Result]:
-    """Searches from what a store says of the data, and adds what came of it.
+    """Searches from what a store says of the data, adds what came of it, and leaves reports.
 
     Args:
         search: What to run; its `initial` gives way to `learned_start`.
@@ -60,6 +61,8 @@ def search_from_store(
     recipe = f"{search.space}-{evaluator.epochs}-epochs-v1"
     names = run_id, about, search.space
     record(store, *names, found, seed=seed, retrained=retrained, recipe=recipe)
+    leave_report(store, f"{run_id}-shared")
+    leave_report(store, run_id)
     return found, retrained
 
 

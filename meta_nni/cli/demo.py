@@ -95,7 +95,7 @@ def _search(store: ExperienceStore, name: str, arguments: argparse.Namespace) ->
             result = evaluator(suggestion.config)
             search.tell(str(number), result)
             print(f"{name}, trial {number}: {_told(suggestion, result)}", file=stream, flush=True)
-        return search.history
+    return store.history(run.run_id)  # with its evidence, which a search does not keep
 
 
 def _save(name: str, folder: Path) -> dict[str, Any]:

@@ -24,7 +24,12 @@ _HEADINGS = ("TRIAL", "SOURCE", "PREDICTED", f"{INTERVAL:.0%} INTERVAL", "MEASUR
 
 def add_command(verbs: Commands) -> None:
     """Adds the verb."""
-    parser = verbs.add_parser("explain", help="why a run's configs were proposed")
+    parser = verbs.add_parser(
+        "explain",
+        help="why a run's configs were proposed",
+        description="Shows what was predicted of each config of a run, the earlier tasks, trials "
+        "and decisions that spoke for it, and how the predictions held.",
+    )
     parser.add_argument("run", metavar="RUN", help="the run's id, see meta-nni experience list")
     add_store(parser)
     parser.add_argument(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import getpass
+import json
 import socket
+import sys
 from pathlib import Path
 
 from meta_nni.cli.arguments import CommandError, Commands
@@ -30,10 +33,20 @@ def add_command(commands: Commands) -> None:
     add("--debug", "-d", action="store_true", help="have NNI log more")
     add("--foreground", "-f", action="store_true", help="stay until the end and show NNI's log")
     add("--url-prefix", "--url_prefix", "-u", metavar="PREFIX", help="of the page's address")
+    add("--json", action="store_true", help="for programs: one JSON object, all else to stderr")
     parser.set_defaults(verb=_launch)
 
 
 def _launch(arguments: argparse.Namespace) -> None:
+    aside = contextlib.redirect_stdout(sys.stderr) if arguments.json else contextlib.nullcontext()
+    with aside:
+        started = _run(arguments)
+    if arguments.json:
+        print(json.dumps(started))
+
+
+def _run(arguments: argparse.Namespace) -> dict[str, str | None]:
+    """Starts it; returns what `--json` prints."""
     from meta_nni.adapters.nni_launch import run_nnictl
     from meta_nni.adapters.nni_port import reserved_port
 
@@ -42,9 +55,15 @@ def _launch(arguments: argparse.Namespace) -> None:
     try:
         with reserved_port(arguments.port) as (port, release):
             _say(port)
-            run_nnictl([*command, "--port", str(port)], release)
+            name = run_nnictl([*command, "--port", str(port)], release)
     except Exception as error:
         raise CommandError(f"nnictl failed: {type(error).__name__}: {error}") from error
+    prefix = f"/{arguments.url_prefix.strip('/')}" if arguments.url_prefix else ""
+    return {
+        "experiment": name,
+        "run_id": None if name is None else f"nni-{name}",
+        "page": f"http://127.0.0.1:{port}{prefix}",
+    }
 
 
 def _say(port: int) -> None:

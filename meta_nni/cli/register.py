@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 
 from meta_nni.cli.arguments import Commands
 
@@ -18,6 +19,7 @@ def add_command(verbs: Commands) -> None:
         "meta_nni.MetaTuner`. NNI keeps the name with this Python environment; doing it "
         "again changes nothing.",
     )
+    parser.add_argument("--json", action="store_true", help="for programs: one JSON object")
     parser.set_defaults(verb=_register)
 
 
@@ -25,4 +27,7 @@ def _register(arguments: argparse.Namespace) -> None:
     from meta_nni.adapters.nni_register import NAME, register
 
     register()
+    if arguments.json:
+        print(json.dumps({"name": NAME}))
+        return
     print(f"registered with NNI: tuner: {{name: {NAME}}}")

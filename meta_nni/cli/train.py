@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-import os
-import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from meta_nni.cli.arguments import CommandError, Commands, add_store
 from meta_nni.cli.numbers import seconds, seed
-from meta_nni.cli.progress import ProgressBar
+from meta_nni.cli.quiet import load_keras
 from meta_nni.cli.spaces import named_space
 from meta_nni.cli.text import shown
 from meta_nni.knowledge import shipped_knowledge
@@ -33,7 +31,13 @@ _NUM_NAMED = 8  # tasks that the last line names
 
 def add_command(verbs: Commands) -> None:
     """Adds the verb."""
-    parser = verbs.add_parser("train", help="learn from a store for a search space")
+    parser = verbs.add_parser(
+        "train",
+        help="learn from a store for a search space",
+        description="Trains the network that proposes and predicts configs of a space on all "
+        "earlier runs that share a parameter with it. Its checkpoint lies beside the store, "
+        "where searches find it; training again goes on from there.",
+    )
     parser.add_argument(
         "--space",
         required=True,
@@ -63,7 +67,7 @@ def _train(arguments: argparse.Namespace) -> None:
     with contextlib.closing(ExperienceStore.open(arguments.store, create=False)) as store:
         histories = _sources(store, space, arguments.knowledge)
         path = checkpoint_path(store.name, space)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's greetings break the bar
+    load_keras()  # its greetings would break the bar
     from meta_nni.checkpoint import CheckpointError
     from meta_nni.policy.neural import NeuralPolicy
 
@@ -115,12 +119,13 @@ def _trained(
     path: Path,
     arguments: argparse.Namespace,
 ) -> NeuralPolicy:
+    from meta_nni.cli.progress import ProgressBar
     from meta_nni.controllers.fidelity import at_full_budget
     from meta_nni.policy.neural import NeuralPolicy
 
     histories = [at_full_budget(history) for history in histories]
     try:
-        with ProgressBar("training", time.monotonic, arguments.seconds) as bar:
+        with ProgressBar("training") as bar:
             return NeuralPolicy.train(
                 space,
                 histories,

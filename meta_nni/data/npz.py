@@ -61,8 +61,10 @@ def _open(path: Path) -> Any:
     try:
         archive = np.load(path, allow_pickle=False)
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        # NumPy takes all that it does not know for a pickle, and tells how to load that.
+        reason = "it has another format" if "pickle" in str(error) else error
         raise DataError(
-            f"{path} is not a NumPy archive ({error}); write one with numpy.savez"
+            f"{path} is not a NumPy archive ({reason}); write one with numpy.savez"
         ) from error
     if not isinstance(archive, np.lib.npyio.NpzFile):
         raise DataError(f"{path} holds a single array, expected an archive written by numpy.savez")

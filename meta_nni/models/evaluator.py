@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import math
+import os
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -246,7 +248,12 @@ class KerasEvaluator:
             raise ValueError(f"the config has no model to save: {result.reason}")
         from meta_nni.models.standalone import standalone
 
-        standalone(candidate, self.problem).save(file)
+        file = Path(file)
+        # An earlier model stays where this one does not fit on the disk.
+        with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.name}") as folder:
+            part = Path(folder) / file.name
+            standalone(candidate, self.problem).save(part)
+            os.replace(part, file)
         return result
 
     def _evaluate(

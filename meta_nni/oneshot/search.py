@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from meta_nni.checkpoint import Limits, read_checkpoint, write_checkpoint
+from meta_nni.checkpoint import CheckpointError, Limits, read_checkpoint, write_checkpoint
 from meta_nni.models.problem import Problem, load_problem
 from meta_nni.oneshot.ranges import Range
 from meta_nni.oneshot.space import CellSpace, Start
@@ -31,8 +32,8 @@ _Saved = tuple[dict[str, Any], dict[str, Any]]  # the arrays of a checkpoint, an
 
 # A supernet and its optimizer have many thousand arrays, and every scored child is noted.
 _LIMITS = Limits(
-    file_bytes=2**31,
-    bytes=2**32,
+    file_bytes=2**30,
+    bytes=2**30,
     members=200_000,
     about_bytes=2**26,
     remedy="remove it to start the search anew",
@@ -138,14 +139,17 @@ class OneShotSearch(ABC):
         saved = self._saved()
         if saved is None:
             return self._run(report, None)
-        # What proposes the start may have learned since, and the start decides on in DARTS.
-        return replace(self, initial=saved[1]["settings"]["initial"])._run(report, saved)
+        with self._fitting():
+            # What proposes the start may have learned since, and the start decides on in DARTS.
+            search = replace(self, initial=saved[1]["settings"]["initial"])
+            search._check()
+        return search._run(report, saved)
 
     def _run(self, report: Report, saved: _Saved | None) -> Found:
         cells = self.cell_space
         problem = load_problem(self.data, self.samples, 0.5)
         engine = self._engine(cells, problem)
-        log = _Log() if saved is None else _resumed(engine, *saved)
+        log = _Log() if saved is None else self._resumed(engine, *saved)
         limit = math.inf if self.max_seconds is None else self.max_seconds
         started = time.monotonic() - log.seconds
         for number in range(len(log.curve), self.epochs):
@@ -229,14 +233,35 @@ class OneShotSearch(ABC):
         if self.checkpoint is None or not Path(self.checkpoint).exists():
             return None
         arrays, about = read_checkpoint(self.checkpoint, _LIMITS)
-        settings, known = self._settings(), about.get("settings", {})
-        other = {k: known.get(k) for k in settings if known.get(k) != settings[k]}
+        settings = self._settings()
+        with self._fitting():
+            known = about["settings"]
+            other = {k: known.get(k) for k in settings if known.get(k) != settings[k]}
         if other:
             raise ValueError(
                 f"{self.checkpoint} is of a search with {other}, expected "
                 f"{ {k: settings[k] for k in other} }; take another file, or the same settings"
             )
         return arrays, about
+
+    def _resumed(self, engine: Engine, arrays: Mapping[str, Any], about: Mapping[str, Any]) -> _Log:
+        """Puts an engine in the state of a checkpoint."""
+        with self._fitting():
+            for number, variable in enumerate(engine.variables):
+                variable.assign(arrays[str(number)])
+            engine.facts = about["facts"]
+            return _Log.read(self.cell_space, about["log"])
+
+    @contextmanager
+    def _fitting(self) -> Iterator[None]:
+        """Refuses a checkpoint that its hash fits and the search does not, made to do harm."""
+        try:
+            yield
+        except Exception as error:  # whatever arrays and texts of any shape lead to
+            raise CheckpointError(
+                f"{self.checkpoint} does not fit this search ({type(error).__name__}: {error}), "
+                f"expected what this search wrote; {_LIMITS.remedy}"
+            ) from None
 
 
 @dataclass
@@ -247,6 +272,17 @@ class _Log:
     seconds: float = 0.0
     children: dict[str, dict[str, Any]] = field(default_factory=dict)
 
+    @classmethod
+    def read(cls, cells: CellSpace, text: dict[str, Any]) -> _Log:
+        """Reads what a checkpoint has of it; raises whatever a text of another form leads to."""
+        log = cls(**text)
+        log.curve, log.seconds = [float(value) for value in log.curve], float(log.seconds)
+        for child in log.children.values():
+            cells.space.validate(child["config"])
+            child["accuracy"] = float(child["accuracy"])
+            child["budget"] = {k: float(child["budget"][k]) for k in ("epochs", "validation_rows")}
+        return log
+
     def add(self, cells: CellSpace, epochs: int, scores: Sequence[Score]) -> None:
         """Takes note of scores; a later one replaces one on as many rows or fewer."""
         for config, accuracy, rows in scores:
@@ -255,11 +291,3 @@ class _Log:
             if known is None or known["budget"]["validation_rows"] <= rows:
                 budget = {"epochs": float(epochs), "validation_rows": float(rows)}
                 self.children[key] = {"config": config, "accuracy": accuracy, "budget": budget}
-
-
-def _resumed(engine: Engine, arrays: Mapping[str, Any], about: Mapping[str, Any]) -> _Log:
-    """Puts an engine in the state of a checkpoint."""
-    for number, variable in enumerate(engine.variables):
-        variable.assign(arrays[str(number)])
-    engine.facts = about["facts"]
-    return _Log(**about["log"])

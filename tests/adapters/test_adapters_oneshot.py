@@ -10,6 +10,7 @@ from meta_nni.adapters.oneshot import learned_start, record, search_from_store
 from meta_nni.models import KerasEvaluator
 from meta_nni.oneshot import CellSpace, EnasSearch, Found
 from meta_nni.policy.neural import NeuralPolicy
+from meta_nni.report import report_path
 from meta_nni.task import Task
 from meta_nni.trial import History, Result, Run, Suggestion, Trial
 
@@ -65,18 +66,20 @@ def test_a_search_starts_from_the_store_and_adds_to_it(monkeypatch, tmp_path, st
     monkeypatch.setattr(EnasSearch, "run", run)
     evaluator = KerasEvaluator("nasbench201", {}, epochs=3)
     monkeypatch.setattr(KerasEvaluator, "__call__", lambda self, config: Result(0.9))
-    search, reports = EnasSearch("nasbench201", {"npz": tmp_path / "x.npz"}, seed=3), []
+    search, said = EnasSearch("nasbench201", {"npz": tmp_path / "x.npz"}, seed=3), []
     done = search_from_store(
-        search, evaluator, store, run_id="s1", task="x", report=lambda *now: reports.append(now)
+        search, evaluator, store, run_id="s1", task="x", report=lambda *now: said.append(now)
     )
     assert done == (found, Result(0.9))
     assert asked == [(CELLS.space, "x", ["earlier"], 3)]
-    assert reports == [(1, 20, 0.5)]
+    assert said == [(1, 20, 0.5)]
     assert len(store.history("s1-shared").trials) == 3
     own = store.history("s1")
     assert (own.run.task.name, own.run.recipe) == ("x", "nasbench201-3-epochs-v1")
     assert own.run.task.metafeatures["kind_image"] == 1.0
     assert (store.seed("s1"), search.initial) == (3, None)
+    reports = [report_path(store.name, store.history(run_id)) for run_id in ("s1-shared", "s1")]
+    assert all(path.exists() for path in reports)
 
 
 def test_without_retraining_there_is_no_run_of_it(store, rng):

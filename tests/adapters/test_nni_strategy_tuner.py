@@ -12,6 +12,7 @@ from nni.runtime.tuner_command_channel import CommandType
 from nni_strategies import CHOICES, EVERYTHING, score
 
 from meta_nni.adapters.nni_strategy_tuner import StrategyTuner
+from meta_nni.report import report_path
 from meta_nni.space import SearchSpace, SpaceError
 from meta_nni.store import ExperienceStore
 
@@ -74,9 +75,8 @@ def tuner(tmp_path, monkeypatch):
     made = []
 
     def make(strategy, **arguments):
-        if strategy == "meta":
-            store = {"store": str(tmp_path / "e.db"), "knowledge": "none", "controller": "random"}
-            arguments = {**store, **arguments}
+        ours = {"knowledge": "none", "controller": "random"} if strategy == "meta" else {}
+        arguments = {"store": str(tmp_path / "e.db"), **ours, **arguments}
         made.append(StrategyTuner(strategy, seed=1, **arguments))
         return made[-1]
 
@@ -102,6 +102,7 @@ class TestStrategyTuner:
     def test_tpe_looks_for_larger_values_which_is_not_its_default(self, tuner):
         assert tuner("tpe")._strategy.tuner.optimize_mode is OptimizeMode.Maximize
         minimizing = tuner("tpe", optimize_mode="minimize")
+        assert minimizing._record._arguments.task.objective == "minimize"
         assert minimizing._strategy.tuner.optimize_mode is OptimizeMode.Minimize
 
     def test_results_and_failures_of_meta_go_to_the_store(self, tuner, tmp_path):
@@ -121,10 +122,29 @@ class TestStrategyTuner:
         result = history.trials[1].result
         assert (result.curve, result.seconds, result.metrics) == ((0.25, 0.5), 3.0, {"f1": 0.75})
 
+    def test_results_of_nnis_own_strategies_go_to_the_store(self, tuner, tmp_path):
+        dispatcher = Dispatcher(tuner("random", task="digits", recipe="quick"))
+        ids = dispatcher.ask(3)
+        dispatcher.tuner.receive_trial_result(ids[0], None, {"default": 0.5, "f1": 0.75})
+        dispatcher.tuner.trial_end(ids[0], True)
+        dispatcher.tuner.trial_end(ids[1], False)
+        dispatcher.tuner.import_data([{"parameter": dispatcher.sent[ids[2]], "value": 0.25}])
+        dispatcher.tuner._on_exit()
+        store = ExperienceStore.open(tmp_path / "e.db")
+        history = store.history("nni-experiment")
+        assert (history.run.task.name, history.run.task.objective) == ("digits", "maximize")
+        assert (history.run.recipe, store.seed("nni-experiment")) == ("quick", 1)
+        assert [trial.config for trial in history.trials] == [dispatcher.sent[i] for i in ids]
+        assert [trial.value for trial in history.trials] == [0.5, None, 0.25]
+        assert [trial.suggestion.source for trial in history.trials] == 3 * ["random"]
+        assert history.trials[0].result.metrics == {"f1": 0.75}
+        assert "failed or was stopped" in history.trials[1].result.reason
+        assert report_path(store.name, history).exists()
+
     @pytest.mark.parametrize("name", ["meta", "regularized_evolution", "random"])
     def test_a_resumed_run_goes_on_where_it_stopped(self, tuner, tmp_path, name):
         def named(store):
-            return {"store": str(tmp_path / store)} if name == "meta" else {}
+            return {"store": str(tmp_path / store)}
 
         whole = Dispatcher(tuner(name, **ARGUMENTS[name], **named("whole"))).play(7)
         begun = Dispatcher(tuner(name, **ARGUMENTS[name], **named("two")))
@@ -171,6 +191,7 @@ class TestStrategyTuner:
         assert not dispatcher.tuner._thread.is_alive()
         history = ExperienceStore.open(tmp_path / "e.db").history("nni-experiment")
         assert [trial.state for trial in history.trials] == ["lost"]
+        assert report_path(str(tmp_path / "e.db"), history).exists()
 
     def test_an_error_of_the_strategy_is_reported(self, tuner):
         explorer = tuner("meta", data=None)

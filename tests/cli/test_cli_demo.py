@@ -38,7 +38,10 @@ def test_the_second_search_remembers_the_first(
         [config["filters"] / 100 for config in evaluated[:4]],
         [config["filters"] / 100 for config in evaluated[4:]],
     ]
-    assert Path(document["report"]).read_text("utf-8").startswith("<!DOCTYPE html>")
+    page = Path(document["report"]).read_text("utf-8")
+    assert page.startswith("<!DOCTYPE html>")
+    assert "What each proposal was based on" in page
+    assert "Which decisions matter" in page
     last = ExperienceStore.open(document["store"]).history("demo-digits_5_to_9")
     evidence = last.trials[0].suggestion.evidence
     assert evidence["tasks"][0]["run_id"] == "demo-digits_0_to_4"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,14 @@ def test_import_copy_and_export(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert json.loads(capsys.readouterr().out) == {"file": out, "runs": 1}
 
 
+def test_register(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NNI_CONFIG_DIR", str(tmp_path))
+    assert main(["register", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"name": "MetaNAS"}
+
+
 @pytest.mark.parametrize(
     "verb",
     ["demo", "doctor", "launch", "propose", "explain", "report", "best", "train", "register"],
@@ -32,7 +41,10 @@ def test_every_verb_says_what_it_does(verb: str, capsys: pytest.CaptureFixture[s
     with pytest.raises(SystemExit) as caught:
         main([verb, "--help"])
     assert caught.value.code == 0
-    assert capsys.readouterr().out.startswith(f"usage: meta-nni {verb}")
+    said = capsys.readouterr().out
+    assert said.startswith(f"usage: meta-nni {verb}")
+    assert "--json" in said
+    assert re.search(r"\n\n[A-Z][^\n]{20}", said)  # more than a list of its options
     with pytest.raises(SystemExit) as caught:
         main([verb, "--no-such-option"])
     assert caught.value.code == 2

@@ -1,3 +1,5 @@
+import argparse
+import json
 import logging
 import os
 import socket
@@ -50,6 +52,22 @@ def test_passes_nnictls_options_on(started, config):
     main(["launch", str(config), "-p", "8123", "-d", "-f", "--url_prefix", "a/b"])
     options = ["--url_prefix", "a/b", "--debug", "--foreground", "--port", "8123"]
     assert command(started) == ["create", "--config", str(config), *options]
+
+
+def test_programs_get_the_experiment_alone(monkeypatch, config, capsys):
+    from nni.experiment import launcher
+
+    def create():
+        print("Setting up...")
+        launcher._start_rest_server(argparse.Namespace(experiment_id="abc123"), None)
+
+    monkeypatch.setattr(launcher, "_start_rest_server", lambda nni_manager_args, run_mode: None)
+    monkeypatch.setattr(nnictl, "parse_args", create)
+    assert main(["launch", str(config), "--port", "8123", "--url-prefix", "a", "--json"]) == 0
+    said = capsys.readouterr()
+    page = "http://127.0.0.1:8123/a"
+    assert json.loads(said.out) == {"experiment": "abc123", "run_id": "nni-abc123", "page": page}
+    assert "Setting up..." in said.err
 
 
 def test_a_misspelt_argument_of_the_tuner_is_told_before_nni_starts(started, config, capsys):
@@ -112,7 +130,7 @@ def test_another_experiments_manager_is_not_taken_for_ones_own(monkeypatch, conf
         return processes[-1]
 
     def create():
-        launcher._start_rest_server(None, None)
+        launcher._start_rest_server(argparse.Namespace(experiment_id="abc123"), None)
         launcher._check_rest_server(port, url_prefix=None)
 
     monkeypatch.setattr(launcher, "_check_rest_server", lambda port, retry, url_prefix: None)

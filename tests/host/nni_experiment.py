@@ -22,6 +22,7 @@ from meta_nni.store import ExperienceStore
 from meta_nni.trial import History
 
 ROOT = Path(__file__).parents[2]
+PATIENCE = Path(__file__).with_name("patience.js")
 SPACE = {
     "x": {"_type": "randint", "_value": [0, 8]},
     "branch": {
@@ -64,8 +65,9 @@ class NniExperiment:
     def nnictl(self, *arguments: str) -> str:
         """Runs nnictl and returns what it prints; fails with that text if it fails."""
         command = [sys.executable, "-m", "nni.tools.nnictl.nnictl", *arguments]
+        patient = {**self.env, "NODE_OPTIONS": f"--require {json.dumps(str(PATIENCE))}"}
         done = subprocess.run(
-            command, env=self.env, cwd=self.folder, capture_output=True, text=True, timeout=90
+            command, env=patient, cwd=self.folder, capture_output=True, text=True, timeout=90
         )
         assert done.returncode == 0, f"nnictl {arguments}: {done.stdout}{done.stderr}"
         return done.stdout + done.stderr

@@ -12,6 +12,7 @@ from autokeras_projects import digits, fit_without_a_last_fit, iris, tabular
 
 import meta_nni
 from meta_nni.adapters.nni_arguments import ArgumentError
+from meta_nni.report import report_path
 from meta_nni.space import SearchSpace
 from meta_nni.store import ExperienceStore
 
@@ -70,6 +71,12 @@ def test_a_search_is_in_the_store_as_nni_would_have_it(searched):
             "batch_size": 32,
             "parameters": 100_000,
         }
+
+
+def test_the_end_of_a_search_leaves_a_report(searched):
+    folder, _, _ = searched
+    page = report_path(str(folder / "store.db"), runs(folder)[0]).read_text("utf-8")
+    assert "3</b><span>trials, 3 measured" in page
 
 
 def test_metafeatures_are_those_of_the_rows_to_fit(searched):

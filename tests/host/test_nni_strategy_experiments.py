@@ -98,13 +98,16 @@ def test_meta_under_nnictl_shows_plain_parameters_and_resumes(experiment):
 
 
 def test_an_own_strategy_of_nni_under_nnictl(experiment):
-    experiment.explore(
-        trials=4, strategy="regularized_evolution", population_size=3, sample_size=1, seed=1
-    )
+    evolution = {"strategy": "regularized_evolution", "population_size": 3, "sample_size": 1}
+    experiment.explore(trials=4, seed=1, store=str(experiment.store), task="own", **evolution)
     experiment.wait("DONE")
+    experiment.wait_for_results(4)
     shown = [config for _, config in experiment.jobs().values()]
     assert len(shown) == 4
     assert keys(shown) == keys(experiment.ran("end"))
+    trials = experiment.history().trials
+    assert keys(trial.config for trial in trials) == keys(shown)
+    assert [trial.value for trial in trials] == pytest.approx([score(t.config) for t in trials])
     assert all(set(config) == {"x", "branch"} and "_name" in config["branch"] for config in shown)
 
 

@@ -1,11 +1,13 @@
 import subprocess
 import sys
 from dataclasses import replace
+from types import ModuleType
 
 import numpy as np
 import pytest
 
 from meta_nni.models import KerasEvaluator, training
+from meta_nni.trial import Result
 
 
 @pytest.fixture
@@ -55,6 +57,25 @@ def test_the_value_is_the_metric_asked_for(table, metric, name):
 def test_settings_below_one_are_refused(table, name):
     with pytest.raises(ValueError, match=f"{name} is 0, expected 1 or more"):
         KerasEvaluator("autokeras_tabular", table, **{name: 0})({})
+
+
+def test_an_export_that_fails_leaves_the_earlier_file(table, monkeypatch, tmp_path):
+    class Model:
+        def save(self, file):
+            file.write_text("a part")
+            raise OSError("No space left on device")
+
+    module = ModuleType("meta_nni.models.standalone")
+    module.standalone = lambda candidate, problem: Model()
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    evaluator, folder = KerasEvaluator("mlp", table), tmp_path / "out"
+    monkeypatch.setattr(evaluator, "_evaluate", lambda config, report: (Result(0.5), Model()))
+    folder.mkdir()
+    (folder / "m.keras").write_text("whole")
+    with pytest.raises(OSError, match="No space left"):
+        evaluator.export({}, folder / "m.keras")
+    assert [path.name for path in folder.iterdir()] == ["m.keras"]
+    assert (folder / "m.keras").read_text() == "whole"
 
 
 @pytest.mark.parametrize(

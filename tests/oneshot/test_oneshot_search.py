@@ -2,13 +2,16 @@
 
 import itertools
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from stripes import FEW, SmallDarts, SmallEnas
 
+from meta_nni.checkpoint import CheckpointError, write_checkpoint
 from meta_nni.models.problem import load_problem
 from meta_nni.oneshot import DartsSearch, EnasSearch
+from meta_nni.oneshot.engine import Score
 from meta_nni.oneshot.space import softmax
 
 CONV = FEW.operations.index("nor_conv_3x3")
@@ -138,6 +141,53 @@ def test_a_checkpoint_of_another_search_is_refused(stripes, tmp_path):
     file.write_bytes(b"no archive")
     with pytest.raises(ValueError, match=r"search\.npz is no checkpoint .*remove it"):
         make_enas(stripes, epochs=1, steps=1, candidates=1, checkpoint=file).run()
+
+
+CHILD = {"config": {}, "accuracy": 0.5, "budget": {"epochs": 1.0, "validation_rows": 9.0}}
+LOG = {"curve": [0.5], "seconds": 1.0, "children": {}}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"settings": None},
+        {"settings": []},
+        {"initial": {"edge_0_3": ["__import__('os')"]}},
+        {"initial": [0.5]},
+        {"facts": None},
+        {"log": {**LOG, "curve": ["x"]}},
+        {"log": {**LOG, "children": {"a": CHILD}}},
+        {"log": {**LOG, "own": 1}},
+        {"arrays": {"0": np.zeros((9, 9))}},
+        {"arrays": {}},
+    ],
+)
+def test_a_sealed_checkpoint_that_does_not_fit_is_refused(stripes, tmp_path, monkeypatch, change):
+    class Variable:
+        def assign(self, value):
+            np.zeros(3)[:] = value
+
+    class Fake(SimpleNamespace):
+        stopped = "before its first epoch"
+        variables = (Variable(),)
+        facts = property(lambda self: {}, lambda self, facts: facts["baseline"])
+
+        def finish(self, rng):
+            return [Score(make_enas(stripes).cell_space.space.sample(rng), 0.5, 9)]
+
+    search = make_enas(stripes, epochs=1, checkpoint=tmp_path / "search.npz")
+    monkeypatch.setattr(type(search), "_engine", lambda self, cells, problem: Fake())
+    settings = {**search._settings(), "initial": None}
+    whole = {"settings": settings, "facts": {"baseline": 0.5}, "log": LOG}
+    write_checkpoint(search.checkpoint, {"0": np.zeros(3)}, whole)
+    assert search.run().stopped == Fake.stopped
+    change = dict(change)
+    arrays = change.pop("arrays", {"0": np.zeros(3)})
+    if "initial" in change:
+        change = {"settings": {**settings, **change}}
+    write_checkpoint(search.checkpoint, arrays, {**whole, **change})
+    with pytest.raises(CheckpointError, match=r"search\.npz does not fit this search .*remove it"):
+        search.run()
 
 
 @pytest.mark.host
