@@ -66,7 +66,7 @@ class Candidates:
     The pool of a small space is all of it. Of a larger one: random configs, the best
     trials of the sources, what the network generates, and what climbing from the best of
     these along the sources' predictions finds. Where only measured configs may be tried,
-    these are the pool.
+    these are the pool. For the start of a run whose sources are sparse, `measured` is safer.
     """
 
     def __init__(
@@ -84,8 +84,22 @@ class Candidates:
             configs = list(space.configs()) if self._whole else self._drawn(rng)
         self._only = only is not None
         self._pool = self.encoded(configs, set())
+        self._measured = self.encoded(self._found_good(rng), set())
         if not self._whole:
             self._climb(rng)
+
+    def _found_good(self, rng: np.random.Generator) -> list[Config]:
+        """The better half of each sparse source's trials, where the space is large."""
+        if self._whole or not self._policy.is_sparse:
+            return []
+        found = []
+        for source in self._policy.sources:
+            good = source.history.ranked[: (len(source.history.completed) + 1) // 2]
+            origin = source.history.run.space
+            adopted = [self._space.adopt(trial.config, origin, rng) for trial in good]
+            # One that had to be changed was not measured.
+            found += [new for new, trial in zip(adopted, good, strict=True) if new == trial.config]
+        return found
 
     def _drawn(self, rng: np.random.Generator) -> list[Config]:
         space = self._space
@@ -135,6 +149,16 @@ class Candidates:
             return pool if pool.configs else None
         last = draw_fresh(self._space, set(seen), rng)
         return None if last is None else self.encoded([last], set())
+
+    def measured(self, seen: set[str]) -> Pool | None:
+        """Returns what was good elsewhere and is not in `seen`; None if there is none.
+
+        Of thousands of candidates the one that sparse sources predict best is seldom good: it
+        is where their models err most (the optimizer's curse). What was measured to be good is
+        a safer start.
+        """
+        rows = [i for i, key in enumerate(self._measured.keys) if key not in seen]
+        return self._measured.take(rows) if rows else None
 
     def near(self, configs: Iterable[Config], taken: set[str], rng: np.random.Generator) -> Pool:
         """Returns the neighbours of configs that are not in `taken`, and adds their keys."""

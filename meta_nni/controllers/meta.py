@@ -30,6 +30,7 @@ Floats = npt.NDArray[np.float64]
 
 _INITIAL = 3  # random trials of a run without sources, before its own model decides
 _NUM_SCREENED = (700, 300)  # candidates that are weighed: the best by a first look, others
+_NUM_MEASURED = 5  # first trials that are among what was good elsewhere, if that is little
 _NUM_REFINED = 2  # rounds in which the neighbours of the best candidate are weighed, too
 # What looks best looks better than it is (the optimizer's curse, Smith & Winkler 2006): about
 # a proposal predictions err more than elsewhere. The factor was chosen by looking at the
@@ -46,7 +47,8 @@ class MetaController:
     """Proposes by expected improvement under a posterior over sources and a cold model.
 
     The first trial already comes from other tasks; every result changes the next
-    proposal at once (see `policy.posterior`). Each eighth trial asks the cold model alone,
+    proposal at once (see `policy.posterior`). Where the other tasks have few trials each, the
+    first five are chosen among what was good there. Each eighth trial asks the cold model alone,
     so that sources that mislead are found out. Without sources it is Bayesian optimisation
     from three random trials on. Of about equally promising configs
     the one that is expected to be cheapest is proposed. Short trainings count as what they
@@ -138,6 +140,11 @@ class MetaController:
         if is_first and self._only is None and aims is None:
             config = draw_fresh(history.run.space, set(seen), rng)
             return None if config is None else self._candidates.encoded([config], set())
+        if number < _NUM_MEASURED and aims is None:
+            known = self._candidates.measured(seen)
+            if known is not None:
+                score = self._score(observed, None, seconds, known, False)
+                return _cheapest(known, score, seconds)
         leaders = history if aims is None else aims.leaders(rng)
         pool = self._candidates.fresh(leaders, seen, rng)
         if pool is None:

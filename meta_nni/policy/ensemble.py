@@ -12,13 +12,14 @@ from scipy.linalg import cho_factor, cho_solve
 from meta_nni.policy.kernel import Kernel
 from meta_nni.policy.source import Source
 
-__all__ = ["Ensemble"]
+__all__ = ["SPARSE", "Ensemble"]
 
 Floats = npt.NDArray[np.float64]
 
-# With fewer trials than this, in the mean, sources borrow from one another. With more it gained
-# nothing on the tables of experiments/transfer_benchmark, and costs the cube of all their rows.
-_SPARSE = 64
+# With more, borrowing gained nothing on the tables of experiments/transfer_benchmark, and costs
+# the cube of all their rows.
+SPARSE = 64
+"""Sources with fewer trials than this, in the mean, borrow from one another."""
 _CORRELATIONS = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
 _MAX_FITTED = 1000  # rows on which the correlation is chosen
 
@@ -156,7 +157,7 @@ def _fit(kernel: Kernel, sources: Sequence[Source], columns: list[int], borrowin
     own = kernel.masked(members[0].mask)
     counts = [len(source.y) for source in members]
     x, y = np.concatenate([s.x for s in members]), np.concatenate([s.y for s in members])
-    sparse = len(members) > 1 and np.mean(counts) < _SPARSE
+    sparse = len(members) > 1 and np.mean(counts) < SPARSE
     correlation = _fit_correlation(own, members) if borrowing and sparse else 0.0
     starts = [0, *(int(end) for end in np.cumsum(counts)[:-1])]
     if correlation:

@@ -10,7 +10,7 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
-from meta_nni.policy.ensemble import Ensemble
+from meta_nni.policy.ensemble import SPARSE, Ensemble
 from meta_nni.policy.kernel import Kernel, fit_relevance, unscaled, vectors
 from meta_nni.policy.neural import NeuralPolicy
 from meta_nni.policy.source import MAX_TRIALS, MIN_TRIALS, Source
@@ -59,6 +59,12 @@ class Policy:
     def kernel(self) -> Kernel:
         """Similarity of configs, learned across the sources."""
         return self.kernels[0]
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether there are sources, and they have few trials each."""
+        counts = [len(source.y) for source in self.sources]
+        return bool(counts) and float(np.mean(counts)) < SPARSE
 
     @cached_property
     def _ensemble(self) -> Ensemble:

@@ -4,14 +4,19 @@ from functools import cache
 
 import numpy as np
 import pytest
+from sample_spaces import DEEP
 from synthetic import CONFIGS, SPACE, Problem
 
 from meta_nni.controllers import MetaController, RandomController
 from meta_nni.policy.kernel import vectors
 from meta_nni.policy.posterior import Evidence, Posterior
 from meta_nni.policy.training import train
+from meta_nni.space import SearchSpace
+from meta_nni.task import Task
 from meta_nni.testing import history_of, play
-from meta_nni.trial import History, Result, Suggestion, Trial
+from meta_nni.trial import History, Result, Run, Suggestion, Trial
+
+LARGE = SearchSpace.from_nni(DEEP)
 
 
 @cache
@@ -40,6 +45,22 @@ def learned(problem, given, seed=0):
     controller = MetaController()
     controller.learn(problem.run(), given, np.random.default_rng(seed))
     return controller
+
+
+def learned_for(run, given):
+    controller = MetaController()
+    controller.learn(run, given, np.random.default_rng(0))
+    return controller
+
+
+def rate(config):
+    return config["rate"]
+
+
+def rated(name, count, seed):
+    rng = np.random.default_rng(seed)
+    outcomes = [(config, rate(config)) for config in (LARGE.sample(rng) for _ in range(count))]
+    return history_of(Run(f"run of {name}", Task(name), LARGE), outcomes)
 
 
 def next_one(controller, history, seed=0):
@@ -271,6 +292,19 @@ def test_only_the_given_configs_are_proposed():
         proposed = controller.propose(History(problem.run()), 12, np.random.default_rng(0))
         assert len(proposed) == 10
         assert {SPACE.key(s.config) for s in proposed} == {SPACE.key(c) for c in CONFIGS[5:15]}
+
+
+def test_the_start_is_among_what_was_good_where_sources_are_sparse():
+    run = Run("new", Task("new"), LARGE)
+    given = [rated(f"task {k}", 20, k) for k in range(3)]
+    good = {LARGE.key(t.config) for source in given for t in source.ranked[:10]}
+    found = play(learned_for(run, given), run, rate, 7, sources=given, seed=0)
+    keys = [LARGE.key(trial.config) for trial in found.trials]
+    assert set(keys[:5]) <= good
+    assert not set(keys[5:]) <= good
+    rich = [rated(f"task {k}", 80, k) for k in range(3)]
+    first = next_one(learned_for(run, rich), History(run))
+    assert LARGE.key(first.config) not in {LARGE.key(t.config) for s in rich for t in s.trials}
 
 
 # Evidence
