@@ -8,13 +8,15 @@ It may be killed at any time and started again: nothing is measured twice.
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
+import threading
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for arm in report.ARMS
         if (job := Job(options.kind, arm, name, seed)) not in done
     ]
-    with ProcessPoolExecutor(options.workers, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(options.workers, get_context("spawn"), _end_with_parent) as pool:
         if options.workers > 1 and jobs:  # else several would measure the same at once
             list(pool.map(comparison.source, *zip(*runs, strict=True)))
         for number, curve in enumerate(pool.map(comparison.run, jobs), start=1):
@@ -109,6 +111,18 @@ class Comparison:
     def _data_set(self, name: str) -> DataSet:
         scratch = Path(tempfile.gettempdir()) / "meta-nni-warm-start"
         return _data_set(self.kind, name, self.data, scratch)
+
+
+def _end_with_parent() -> None:
+    """Ends this worker when the process that began it was killed; else it would wait for ever."""
+    parent = parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 @cache
