@@ -42,7 +42,7 @@ def test_it_writes_a_checkpoint_and_goes_on_from_it(store, tmp_path, capsys):
             "trained on 20 measured trials of 2 runs: a (10), b (10)",
             str(path),
         ]
-        assert "loss" in captured.err
+        assert captured.err == ""  # no terminal, so no progress and no greetings
         policy = NeuralPolicy.load(path, SPACE)
         assert policy.trained_on == {"a": 10, "b": 10}
         steps.append(policy.steps)
