@@ -21,6 +21,7 @@ Floats = npt.NDArray[np.float64]
 _MAX_GRID = 16384  # spaces up to this size are candidates as a whole
 _NUM_RANDOM = 3000
 _NUM_GENERATED = 300  # by the network
+_MIN_MEASURED = 10  # of a handful even the better half holds bad ones
 _NUM_ADOPTED = 5  # of the best trials of each source
 _NUM_CLIMBERS = 30  # whose neighbours are added in each round of hill climbing
 _NUM_ROUNDS = 4
@@ -99,7 +100,7 @@ class Candidates:
             adopted = [self._space.adopt(trial.config, origin, rng) for trial in good]
             # One that had to be changed was not measured.
             found += [new for new, trial in zip(adopted, good, strict=True) if new == trial.config]
-        return found
+        return found if len(found) >= _MIN_MEASURED else []
 
     def _drawn(self, rng: np.random.Generator) -> list[Config]:
         space = self._space

@@ -54,20 +54,21 @@ def test_nothing_is_left_of_an_exhausted_space(rng):
 
 
 def test_of_sparse_sources_the_better_half_was_measured():
-    source, other = drawn(LARGE, 11, "a"), drawn(WIDER, 9, "b", 1)
+    source, other = drawn(LARGE, 19, "a"), drawn(WIDER, 9, "b", 1)
     pool, policy = candidates(Run("new", Task("new"), LARGE), [source, other])
     measured = pool.measured(set())
-    good = [trial.config for trial in source.ranked[:6]]
+    good = [trial.config for trial in source.ranked[:10]]
     assert measured.configs == good  # those of the wider space would have to be changed
     assert np.array_equal(measured.features, policy.features(vectors(LARGE, good)))
     assert pool.measured({LARGE.key(good[0])}).configs == good[1:]
     assert pool.measured(set(keys(LARGE, good))) is None
 
 
-def test_nothing_measured_is_set_apart_in_small_spaces_or_of_rich_sources():
+def test_nothing_measured_is_set_apart_in_small_spaces_or_of_rich_or_few_sources():
     for problem, sources in (
         (Problem(0).run(), [Problem(1).history(20)]),
         (Run("new", Task("new"), LARGE), [drawn(LARGE, 80)]),
+        (Run("new", Task("new"), LARGE), [drawn(LARGE, 18)]),
         (Run("new", Task("new"), LARGE), []),
     ):
         assert candidates(problem, sources)[0].measured(set()) is None
