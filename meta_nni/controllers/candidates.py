@@ -21,7 +21,6 @@ Floats = npt.NDArray[np.float64]
 _MAX_GRID = 16384  # spaces up to this size are candidates as a whole
 _NUM_RANDOM = 3000
 _NUM_GENERATED = 300  # by the network
-_MIN_MEASURED = 10  # of a handful even the better half holds bad ones
 _NUM_ADOPTED = 5  # of the best trials of each source
 _NUM_CLIMBERS = 30  # whose neighbours are added in each round of hill climbing
 _NUM_ROUNDS = 4
@@ -100,7 +99,7 @@ class Candidates:
             adopted = [self._space.adopt(trial.config, origin, rng) for trial in good]
             # One that had to be changed was not measured.
             found += [new for new, trial in zip(adopted, good, strict=True) if new == trial.config]
-        return found if len(found) >= _MIN_MEASURED else []
+        return found
 
     def _drawn(self, rng: np.random.Generator) -> list[Config]:
         space = self._space
@@ -152,14 +151,14 @@ class Candidates:
         return None if last is None else self.encoded([last], set())
 
     def measured(self, seen: set[str]) -> Pool | None:
-        """Returns what was good elsewhere and is not in `seen`; None if there is none.
+        """Returns what was good elsewhere and is not in `seen`; None once half of it is seen.
 
         Of thousands of candidates the one that sparse sources predict best is seldom good: it
         is where their models err most (the optimizer's curse). What was measured to be good is
-        a safer start.
+        a safer start, as long as there is a choice.
         """
         rows = [i for i, key in enumerate(self._measured.keys) if key not in seen]
-        return self._measured.take(rows) if rows else None
+        return self._measured.take(rows) if 2 * len(rows) > len(self._measured.keys) else None
 
     def near(self, configs: Iterable[Config], taken: set[str], rng: np.random.Generator) -> Pool:
         """Returns the neighbours of configs that are not in `taken`, and adds their keys."""

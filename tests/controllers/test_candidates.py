@@ -61,14 +61,13 @@ def test_of_sparse_sources_the_better_half_was_measured():
     assert measured.configs == good  # those of the wider space would have to be changed
     assert np.array_equal(measured.features, policy.features(vectors(LARGE, good)))
     assert pool.measured({LARGE.key(good[0])}).configs == good[1:]
-    assert pool.measured(set(keys(LARGE, good))) is None
+    assert pool.measured(set(keys(LARGE, good[:5]))) is None  # half of them
 
 
-def test_nothing_measured_is_set_apart_in_small_spaces_or_of_rich_or_few_sources():
+def test_nothing_measured_is_set_apart_in_small_spaces_or_of_rich_sources():
     for problem, sources in (
         (Problem(0).run(), [Problem(1).history(20)]),
         (Run("new", Task("new"), LARGE), [drawn(LARGE, 80)]),
-        (Run("new", Task("new"), LARGE), [drawn(LARGE, 18)]),
         (Run("new", Task("new"), LARGE), []),
     ):
         assert candidates(problem, sources)[0].measured(set()) is None
