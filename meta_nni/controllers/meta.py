@@ -30,7 +30,7 @@ Floats = npt.NDArray[np.float64]
 
 _INITIAL = 3  # random trials of a run without sources, before its own model decides
 _NUM_SCREENED = (700, 300)  # candidates that are weighed: the best by a first look, others
-_NUM_MEASURED = 5  # first trials that are among what was good elsewhere, if that is little
+_NUM_MEASURED = 5  # first trials, at most, that are among what was good in sparse sources
 _NUM_REFINED = 2  # rounds in which the neighbours of the best candidate are weighed, too
 # What looks best looks better than it is (the optimizer's curse, Smith & Winkler 2006): about
 # a proposal predictions err more than elsewhere. The factor was chosen by looking at the
@@ -48,8 +48,8 @@ class MetaController:
 
     The first trial already comes from other tasks; every result changes the next
     proposal at once (see `policy.posterior`). Where the other tasks have few trials each, the
-    first five are chosen among what was good there. Each eighth trial asks the cold model alone,
-    so that sources that mislead are found out. Without sources it is Bayesian optimisation
+    first five are chosen among what was good there, unless the run has aims. Each eighth trial
+    asks the cold model alone, so that sources that mislead are found out. Without sources it is Bayesian optimisation
     from three random trials on. Of about equally promising configs
     the one that is expected to be cheapest is proposed. Short trainings count as what they
     would have become, see `fidelity`. What a run asks for besides its value, limits and

@@ -42,14 +42,12 @@ def mean_regret(found, after):
 
 
 def learned(problem, given, seed=0):
-    controller = MetaController()
-    controller.learn(problem.run(), given, np.random.default_rng(seed))
-    return controller
+    return learned_for(problem.run(), given, seed)
 
 
-def learned_for(run, given):
+def learned_for(run, given, seed=0):
     controller = MetaController()
-    controller.learn(run, given, np.random.default_rng(0))
+    controller.learn(run, given, np.random.default_rng(seed))
     return controller
 
 

@@ -1,6 +1,12 @@
 """The warm-start comparison: nothing is measured twice, regrets and bars by hand."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
+import psutil
 import pytest
 
 from experiments.transfer_benchmark import records
@@ -93,6 +99,27 @@ def test_a_comparison_records_a_search_once_its_sources_are_measured(tmp_path, m
         records.read(tmp_path, ["portfolio"])[Job("scripted", "portfolio", "a", 1)]["values"]
         == curve
     )
+
+
+@pytest.mark.host
+def test_a_worker_ends_when_what_began_it_was_killed(tmp_path):
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import os, time\n"
+        "from concurrent.futures import ProcessPoolExecutor\n"
+        "from multiprocessing import get_context\n"
+        "from experiments.warm_start.run import _end_with_parent\n"
+        "if __name__ == '__main__':\n"
+        "    pool = ProcessPoolExecutor(1, get_context('spawn'), _end_with_parent)\n"
+        "    print(pool.submit(os.getpid).result(), flush=True)\n"
+        "    pool.submit(time.sleep, 600).result()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(run.__file__).parents[2])}
+    command = [sys.executable, str(script)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as parent:
+        worker = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+    worker.wait(timeout=60)  # raises if it is still there
 
 
 def test_measurements_and_searches_of_other_settings_are_refused(tmp_path):
