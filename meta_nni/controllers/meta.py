@@ -49,8 +49,8 @@ class MetaController:
     The first trial already comes from other tasks; every result changes the next
     proposal at once (see `policy.posterior`). Where the other tasks have few trials each, the
     first five are chosen among what was good there, unless the run has aims. Each eighth trial
-    asks the cold model alone, so that sources that mislead are found out. Without sources it is Bayesian optimisation
-    from three random trials on. Of about equally promising configs
+    asks the cold model alone, so that sources that mislead are found out. Without sources it
+    is Bayesian optimisation from three random trials on. Of about equally promising configs
     the one that is expected to be cheapest is proposed. Short trainings count as what they
     would have become, see `fidelity`. What a run asks for besides its value, limits and
     several objectives, is heeded as told in `aims`.
