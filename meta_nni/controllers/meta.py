@@ -30,7 +30,7 @@ Floats = npt.NDArray[np.float64]
 
 _INITIAL = 3  # random trials of a run without sources, before its own model decides
 _NUM_SCREENED = (700, 300)  # candidates that are weighed: the best by a first look, others
-_NUM_MEASURED = 5  # first trials, at most, that are among what was good in sparse sources
+_NUM_EXPLOITING = 5  # first trials after sparse sources, which explore nothing
 _NUM_REFINED = 2  # rounds in which the neighbours of the best candidate are weighed, too
 # What looks best looks better than it is (the optimizer's curse, Smith & Winkler 2006): about
 # a proposal predictions err more than elsewhere. The factor was chosen by looking at the
@@ -48,7 +48,8 @@ class MetaController:
 
     The first trial already comes from other tasks; every result changes the next
     proposal at once (see `policy.posterior`). Where the other tasks have few trials each, the
-    first five are chosen among what was good there, unless the run has aims. Each eighth trial
+    first five explore nothing: they have the best predicted value, and as long as there is
+    a choice they are among what was good there; not where the run has aims. Each eighth trial
     asks the cold model alone, so that sources that mislead are found out. Without sources it
     is Bayesian optimisation from three random trials on. Of about equally promising configs
     the one that is expected to be cheapest is proposed. Short trainings count as what they
@@ -140,11 +141,10 @@ class MetaController:
         if is_first and self._only is None and aims is None:
             config = draw_fresh(history.run.space, set(seen), rng)
             return None if config is None else self._candidates.encoded([config], set())
-        if number < _NUM_MEASURED and aims is None:
-            known = self._candidates.measured(seen)
-            if known is not None:
-                score = self._score(observed, None, seconds, known, False)
-                return _cheapest(known, score, seconds)
+        starts = aims is None and number < _NUM_EXPLOITING
+        known = self._candidates.measured(seen) if starts else None
+        if known is not None:
+            return _cheapest(known, self._score(observed, None, seconds, known, number), seconds)
         leaders = history if aims is None else aims.leaders(rng)
         pool = self._candidates.fresh(leaders, seen, rng)
         if pool is None:
@@ -156,8 +156,7 @@ class MetaController:
                 return pool.take([int(rng.integers(len(pool.configs)))])
             return aims.first_allowed(pool.take(rng.permutation(len(pool.configs))))
         pool = _screened(pool, observed, aims, rng)
-        explores = _explores(number)
-        score = self._score(observed, aims, seconds, pool, explores)
+        score = self._score(observed, aims, seconds, pool, number)
         taken = seen | set(pool.keys)
         for _ in range(_NUM_REFINED):
             best = pool.configs[int(np.argmax(score))]
@@ -165,7 +164,7 @@ class MetaController:
             near = near if aims is None else aims.likely(near)
             if not near.configs:
                 break
-            more = self._score(observed, aims, seconds, near, explores)
+            more = self._score(observed, aims, seconds, near, number)
             pool, score = pool + near, np.concatenate([score, more])
         chosen = _cheapest(pool, score, seconds)
         if aims is None or aims.allows(chosen):
@@ -178,15 +177,15 @@ class MetaController:
         aims: AimsNow | None,
         seconds: Seconds | None,
         pool: Pool,
-        explores: bool,
+        number: int,
     ) -> Floats:
-        """What is to be maximised, shape (N,)."""
-        warm = len(self._policy.sources) > 0
-        prediction = observed.posterior.predict(pool.x, pool.features, cold=warm and explores)
+        """What is to be maximised for trial `number`, shape (N,)."""
+        cold = len(self._policy.sources) > 0 and _explores(number)
+        prediction = observed.posterior.predict(pool.x, pool.features, cold=cold)
         z = observed.evidence.z
         if aims is not None:
             gain = aims.gain(prediction, observed, pool)
-        elif len(z) == 0:
+        elif len(z) == 0 or (self._policy.is_sparse and number < _NUM_EXPLOITING):
             return prediction.mean
         else:
             gain = expected_improvement(prediction, float(z.max()))

@@ -8,6 +8,8 @@ from sample_spaces import DEEP
 from synthetic import CONFIGS, SPACE, Problem
 
 from meta_nni.controllers import MetaController, RandomController
+from meta_nni.controllers.encoded import EncodedTrials
+from meta_nni.controllers.observed import Observed
 from meta_nni.policy.kernel import vectors
 from meta_nni.policy.posterior import Evidence, Posterior
 from meta_nni.policy.training import train
@@ -239,14 +241,17 @@ def test_predicted_seconds_follow_the_law_of_cost_and_this_machine():
     assert np.array([s.seconds for s in more]) == pytest.approx(expected, rel=0.35)
 
 
-def test_seconds_are_unknown_where_nothing_was_timed():
-    problem = Problem(100)
-    source = problem.history(10)
+def untimed(history):
     trials = [
         Trial(t.trial_id, t.number, t.suggestion).with_result(Result(t.value))
-        for t in source.trials
+        for t in history.trials
     ]
-    controller = learned(problem, [History(source.run, tuple(trials))])
+    return History(history.run, tuple(trials))
+
+
+def test_seconds_are_unknown_where_nothing_was_timed():
+    problem = Problem(100)
+    controller = learned(problem, [untimed(problem.history(10))])
     assert next_one(controller, History(problem.run())).seconds is None
 
 
@@ -303,6 +308,27 @@ def test_the_start_is_among_what_was_good_where_sources_are_sparse():
     rich = [rated(f"task {k}", 80, k) for k in range(3)]
     first = next_one(learned_for(run, rich), History(run))
     assert LARGE.key(first.config) not in {LARGE.key(t.config) for s in rich for t in s.trials}
+
+
+def test_the_start_after_sparse_sources_has_the_best_predicted_values():
+    problem, given = Problem(100), [untimed(Problem(k).history(20, seed=k)) for k in range(3)]
+    policy = train(problem.run(), given, np.random.default_rng(0))
+    controller = learned(problem, given)
+    history = History(problem.run())
+    greedy = []
+    for number in range(8):
+        suggestion = next_one(controller, history)
+        tried = [trial.config for trial in history.trials]
+        left = [config for config in CONFIGS if config not in tried]
+        observed = Observed.of(history, policy, EncodedTrials(SPACE, policy))
+        x = vectors(SPACE, left)
+        mean = observed.posterior.predict(x, policy.features(x)).mean
+        greedy.append(suggestion.config == left[int(np.argmax(mean))])
+        trial = Trial(str(number), number, suggestion)
+        result = Result(problem(suggestion.config))
+        history = History(history.run, (*history.trials, trial.with_result(result)))
+    assert greedy[:5] == [True] * 5
+    assert not all(greedy[5:])
 
 
 # Evidence
