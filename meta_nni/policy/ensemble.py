@@ -12,16 +12,20 @@ from scipy.linalg import cho_factor, cho_solve
 from meta_nni.policy.kernel import Kernel
 from meta_nni.policy.source import Source
 
-__all__ = ["SPARSE", "Ensemble"]
+__all__ = ["Ensemble", "are_sparse"]
 
 Floats = npt.NDArray[np.float64]
 
 # With more, borrowing gained nothing on the tables of experiments/transfer_benchmark, and costs
 # the cube of all their rows.
-SPARSE = 64
-"""Sources with fewer trials than this, in the mean, borrow from one another."""
-_CORRELATIONS = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95)
+_SPARSE = 64
+_CORRELATIONS = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.98)
 _MAX_FITTED = 1000  # rows on which the correlation is chosen
+
+
+def are_sparse(sources: Sequence[Source]) -> bool:
+    """Whether there are sources, and they have few trials each: they borrow from one another."""
+    return len(sources) > 0 and float(np.mean([len(source.y) for source in sources])) < _SPARSE
 
 
 @dataclass(frozen=True)
@@ -157,8 +161,8 @@ def _fit(kernel: Kernel, sources: Sequence[Source], columns: list[int], borrowin
     own = kernel.masked(members[0].mask)
     counts = [len(source.y) for source in members]
     x, y = np.concatenate([s.x for s in members]), np.concatenate([s.y for s in members])
-    sparse = len(members) > 1 and np.mean(counts) < SPARSE
-    correlation = _fit_correlation(own, members) if borrowing and sparse else 0.0
+    borrows = borrowing and len(members) > 1 and are_sparse(members)
+    correlation = _fit_correlation(own, members) if borrows else 0.0
     starts = [0, *(int(end) for end in np.cumsum(counts)[:-1])]
     if correlation:
         alpha = _solve(_covariance(own, x, counts, correlation), y)

@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 from meta_nni.space import SearchSpace
 from meta_nni.trial import Config
 
-__all__ = ["Kernel", "fit_relevance", "scaled", "unscaled", "vectors"]
+__all__ = ["NOISE_RANGE", "Kernel", "fit_relevance", "scaled", "unscaled", "vectors"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -21,7 +21,8 @@ Floats = npt.NDArray[np.float64]
 # numbers, being different options. They make two random values of any type about equally
 # far apart, so that the relevances start on one scale.
 _ACTIVE, _NUMBER, _ORDERED, _OPTION = 0.7, 2.0, 1.5, 0.7071
-_NOISE_RANGE = (0.01, 0.5)
+NOISE_RANGE = (0.01, 0.5)
+"""Smallest and largest variance of the noise of a task, relative to the kernel's 1."""
 
 
 def vectors(
@@ -139,7 +140,7 @@ def fit_relevance(
             gradient = gradient + slope
         return total, gradient
 
-    bounds = [(c - 5.0, c + 5.0) for c in centre[:-1]] + [tuple(np.log(_NOISE_RANGE))]
+    bounds = [(c - 5.0, c + 5.0) for c in centre[:-1]] + [tuple(np.log(NOISE_RANGE))]
     found = minimize(
         loss,
         centre,

@@ -10,7 +10,8 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
-from meta_nni.policy.ensemble import SPARSE, Ensemble
+from meta_nni.policy.coregionalization import fit_together
+from meta_nni.policy.ensemble import Ensemble, are_sparse
 from meta_nni.policy.kernel import Kernel, fit_relevance, unscaled, vectors
 from meta_nni.policy.neural import NeuralPolicy
 from meta_nni.policy.source import MAX_TRIALS, MIN_TRIALS, Source
@@ -63,8 +64,7 @@ class Policy:
     @property
     def is_sparse(self) -> bool:
         """Whether there are sources, and they have few trials each."""
-        counts = [len(source.y) for source in self.sources]
-        return bool(counts) and float(np.mean(counts)) < SPARSE
+        return are_sparse(self.sources)
 
     @cached_property
     def _ensemble(self) -> Ensemble:
@@ -114,7 +114,8 @@ def train(
     num_tasks, num_trials = _MAX_FIT
     tasks = [_subsample(source, num_trials, rng) for source in sources[:num_tasks]]
     default = Kernel.default(drawn)
-    kernel = fit_relevance(default, tasks)
+    together = len(sources) > 1 and are_sparse(sources)
+    kernel = (fit_together if together else fit_relevance)(default, tasks)
     temperature = _fit_temperature(kernel, sources)
     distances = np.array([_squared_distance(run.task, s.history.run.task) for s in sources])
     alone = Ensemble(kernel, sources, borrowing=False)
