@@ -153,7 +153,7 @@ def _one_shot(setting: Setting, make: type[OneShotSearch], warm: bool) -> Outcom
         try:
             found = search.run(report)
         except _TimeIsUp:
-            search.max_seconds = 0.0  # of what the checkpoint has, the config is derived
+            search.max_seconds = 1e-9  # of what the checkpoint has, the config is derived
             found = search.run()
     spent = time.process_time() - start
     return Outcome(found.config, len(found.children), spent, found.stopped)

@@ -10,7 +10,7 @@ from experiments.nas_strategies import data, data_arms, data_report
 from experiments.transfer_benchmark import records
 from experiments.transfer_benchmark.records import Job
 from meta_nni.models.cells.canonical import merge_isomorphic
-from meta_nni.oneshot import Found
+from meta_nni.oneshot import Found, OneShotSearch
 from meta_nni.space import SearchSpace
 from meta_nni.task import Task
 from meta_nni.trial import History, Result, Run, Suggestion, Trial
@@ -128,6 +128,23 @@ def test_why_a_search_ended_early_is_told(supernet, monkeypatch):
     found = data_arms._one_shot(setting(), supernet, False)
     assert found.stopped == "two skips"
     assert found.seconds < 50.0
+
+
+class Late(Supernet):
+    """Its first epoch after those on trial takes longer than all the seconds."""
+
+    def run(self, report=None):
+        if report is None:  # the second call
+            assert self.max_seconds in OneShotSearch._ranges["max_seconds"]
+            return Found({"edge_0_1": "none"}, (), (), 0.0, None, "darts", "r")
+        self.clock.passes(200.0 if len(self.made) > 1 else 0.0)
+        return super().run(report)
+
+
+def test_a_search_whose_time_is_up_derives_from_what_it_has(supernet):
+    found = data_arms._one_shot(setting(), Late, False)
+    assert found.config == {"edge_0_1": "none"}
+    assert found.seconds > 200.0
 
 
 @pytest.fixture
