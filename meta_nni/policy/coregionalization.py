@@ -17,10 +17,7 @@ Floats = npt.NDArray[np.float64]
 
 _MAX_ROWS = 600  # of all tasks together: each step costs the cube of it
 _NOISES = (NOISE_RANGE[0], 1.5)  # between tasks that are taken for one, much is noise
-# Priors: of relevances half as wide as where each task has trials enough of its own; of the
-# correlation's logit, tasks that meet here being alike more often than not.
-_RELEVANCE, _NOISE = 0.5, 1.0
-_LOGIT = (1.0, 1.5)
+_LOGIT = (1.0, 1.5)  # prior of the correlation: tasks that meet here are more often alike than not
 _MOST = 4.0  # logit
 
 
@@ -32,8 +29,9 @@ def fit_together(
     It is intrinsic coregionalization, see `Ensemble`: `C = B * K + noise I` over the trials of
     all tasks, B 1 within a task and g between two. Minimises `1/2 y' C^-1 y + 1/2 log|C|`
     (Rasmussen & Williams 2006, eq. 5.8, gradient eq. 5.9) over log relevances, log noise and the
-    logit of g, plus the negative log of normal priors, by L-BFGS. What each task's few trials
-    say alone, see `fit_relevance`, is not what matters to the other tasks.
+    logit of g, plus the negative log of normal priors, for the logs of standard deviation 1 around
+    the given kernel's, by L-BFGS. What each task's few trials say alone, see `fit_relevance`,
+    is not what matters to the other tasks.
 
     Args:
         kernel: Where to start, and the centre of the priors.
@@ -47,7 +45,7 @@ def fit_together(
     x, y, task = _stacked(tasks)
     centre = np.log(np.append(np.maximum(kernel.relevance, 1e-9), kernel.noise))
     centre = np.append(centre, _LOGIT[0])
-    deviations = np.array([_RELEVANCE] * len(kernel.relevance) + [_NOISE, _LOGIT[1]])
+    deviations = np.append(np.ones(len(centre) - 1), _LOGIT[1])
     same = task[:, None] == task
 
     def loss(theta: Floats) -> tuple[float, Floats]:
